@@ -1,0 +1,130 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <numbers>
+#include <type_traits>
+#include <utility>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
+
+/// Decay rates β_k of an EMA, asked with k, the number of folds already made. What an average does depends on 1 − β,
+/// which is lost by subtraction when β is near 1 and came out of a formula; so a decay hands over its complement.
+
+namespace polyak {
+
+/// A decay schedule that knows 1 − β_k itself, given the number of folds already made and the steps between folds.
+template <class F>
+concept ComplementedDecay = std::copy_constructible<F> &&
+    requires(const F& decay, std::uint64_t k, std::uint64_t every) {
+  { decay.complement(k, every) } -> std::convertible_to<double>;
+};
+
+/// A decay is a number β in [0, 1), a callable of k that returns β, or an object with complement(k, every) that returns
+/// 1 − β in (0, 1], where every is the number of steps from one fold to the next.
+class Decay {
+ public:
+  template <class T>
+  requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>) Decay(T beta)
+      : complement_(1 - static_cast<double>(beta)), beta_(static_cast<double>(beta)) {}
+
+  template <class F>
+  requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>)) Decay(F beta) {
+    if constexpr (ComplementedDecay<F>) {
+      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t every) {
+        return decay.complement(k, every);
+      };
+    } else {
+      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t) {
+        return 1 - static_cast<double>(decay(k));
+      };
+    }
+  }
+
+  [[nodiscard]] double complement(std::uint64_t k, std::uint64_t every) const {
+    return schedule_ ? schedule_(k, every) : complement_;
+  }
+  [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
+  /// β where it is a number.
+  [[nodiscard]] double number() const noexcept { return beta_; }
+
+ private:
+  double complement_ = 0;
+  double beta_ = 0;
+  std::function<double(std::uint64_t, std::uint64_t)> schedule_;
+};
+
+struct DecayWarmupOptions {
+  double limit = 0.9999;  ///< β in [0, 1)
+};
+
+/// β_k = min(β, (1 + k)/(10 + k)): averages short at first, as long as asked for in the end.
+class DecayWarmup {
+ public:
+  explicit DecayWarmup(DecayWarmupOptions options) : options_(options) {
+    detail::require(detail::is_finite(options.limit) && options.limit >= 0 && options.limit < 1, "polyak::DecayWarmup",
+                    "limit must be in [0, 1)", options.limit);
+  }
+  [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const noexcept {
+    return std::max(1 - options_.limit, 9 / (10 + static_cast<double>(k)));
+  }
+  [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
+
+ private:
+  DecayWarmupOptions options_;
+};
+
+struct InverseGammaDecayOptions {
+  double gamma = 1;        ///< γ > 0, in folds
+  double power = 2.0 / 3;  ///< p > 0: 2/3 suits runs of a million folds, 3/4 shorter ones
+  double min = 0;          ///< in [0, max]
+  double max = 0.9999;     ///< in [min, 1)
+};
+
+/// β_k = 1 − (1 + k/γ)^−p, kept within [min, max].
+class InverseGammaDecay {
+ public:
+  explicit InverseGammaDecay(InverseGammaDecayOptions options) : options_(options) {
+    constexpr auto who = "polyak::InverseGammaDecay";
+    detail::require_finite_positive(options.gamma, who, "gamma must be finite and > 0");
+    detail::require_finite_positive(options.power, who, "power must be finite and > 0");
+    detail::require(detail::is_finite(options.max) && options.max >= 0 && options.max < 1, who, "max must be in [0, 1)",
+                    options.max);
+    detail::require(detail::is_finite(options.min) && options.min >= 0 && options.min <= options.max, who,
+                    "min must be in [0, max]", options.min);
+  }
+  [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const noexcept {
+    const double c = std::pow(1 + static_cast<double>(k) / options_.gamma, -options_.power);
+    return std::clamp(c, 1 - options_.max, 1 - options_.min);
+  }
+  [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
+
+ private:
+  InverseGammaDecayOptions options_;
+};
+
+struct HalfLifeOptions {
+  double steps = 1000;  ///< h > 0: after h steps an iterate counts half
+};
+
+/// β = 2^(−every/h): the same average over time however often it folds.
+class HalfLife {
+ public:
+  explicit HalfLife(HalfLifeOptions options) : options_(options) {
+    detail::require_finite_positive(options.steps, "polyak::HalfLife", "steps must be finite and > 0");
+  }
+  [[nodiscard]] double complement(std::uint64_t, std::uint64_t every) const noexcept {
+    return -std::expm1(-std::numbers::ln2 * static_cast<double>(every) / options_.steps);
+  }
+  /// β of an average that folds every step.
+  [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
+
+ private:
+  HalfLifeOptions options_;
+};
+
+}  // namespace polyak

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+
+#include "polyak/averagers/averager.hpp"
+#include "polyak/averagers/gains.hpp"
+
+namespace polyak {
+
+struct EmaOptions {
+  Decay decay = 0.999;          ///< β in [0, 1), a number or a schedule of the folds already made
+  bool bias_correction = true;  ///< off: the textbook form, started from the weights before the first fold
+  std::uint64_t start = 0;      ///< the first step that folds, at least 1
+  std::uint64_t every = 1;      ///< ≥ 1: steps from one fold to the next
+};
+
+/// Exponential moving average s_k = β s_{k−1} + (1 − β) θ, in one of two sound forms:
+///
+/// with bias correction, s is started at 0 and divided by 1 − β^k (Kingma & Ba 2015), done here by the gain
+/// a_k = (1 − β)/(1 − β^k), so nothing is divided on reading and the start has no weight;
+/// without, s is started at the weights before the first fold (used alone: start_from), which keep the weight β^k.
+///
+/// Remembers about 1/(1 − β) folds. Throws std::invalid_argument on a decay outside [0, 1) or every = 0.
+template <class Shadow = default_shadow>
+class Ema : public Averager<EmaGain, Shadow> {
+  using Base = Averager<EmaGain, Shadow>;
+
+ public:
+  using Options = EmaOptions;
+  template <class Other>
+  using with_shadow = Ema<Other>;
+
+  Ema() : Ema(Options{}) {}
+  explicit Ema(Options options)
+      : Base("polyak::Ema", EmaGain{options.decay, options.bias_correction, options.every},
+             {options.start, options.every}) {
+    detail::require(!options.decay.is_number() || (detail::is_finite(options.decay.number()) &&
+                                                   options.decay.number() >= 0 && options.decay.number() < 1),
+                    "polyak::Ema", "decay must be in [0, 1)", options.decay.number());
+    detail::require(options.every >= 1, "polyak::Ema", "every must be >= 1", options.every);
+  }
+
+  [[nodiscard]] Options options() const {
+    return {this->gain().decay, this->gain().bias_correction, this->cadence().start, this->cadence().every};
+  }
+};
+
+}  // namespace polyak

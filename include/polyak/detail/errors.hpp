@@ -1,0 +1,73 @@
+#pragma once
+
+#include <bit>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+// Every message reads "polyak::Class: member rule, got value". The helpers that build one are cold and out of line, so
+// a check costs its caller a compare and a branch.
+
+namespace polyak::detail {
+
+/// Finite by its exponent bits: `x - x == 0` and std::isfinite are both folded to true under -ffast-math.
+[[nodiscard]] constexpr bool is_finite(double x) noexcept {
+  constexpr std::uint64_t exponent = 0x7FF0'0000'0000'0000;
+  return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
+}
+
+/// The shortest text that reads back as the same number.
+[[nodiscard]] inline std::string to_text(double x) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, x).ptr;
+  return {text, end};
+}
+[[nodiscard]] inline std::string to_text(std::uint64_t x) { return std::to_string(x); }
+
+/// "who: rule, got value", with `when` behind it.
+template <class Value>
+[[noreturn, gnu::cold, gnu::noinline]] void throw_bad_value(std::string_view who, std::string_view rule, Value got,
+                                                            std::string_view when = {}) {
+  throw std::invalid_argument(
+      std::string(who).append(": ").append(rule).append(", got ").append(to_text(got)).append(when));
+}
+
+/// "who: rule at fold k, got value".
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_fold(std::string_view who, std::string_view rule,
+                                                                  double got, std::uint64_t k) {
+  throw_bad_value(who, rule, got, " at fold " + std::to_string(k));
+}
+
+/// "who: rule expected, got value".
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_size(std::string_view who, std::string_view rule,
+                                                                  std::size_t expected, std::size_t got) {
+  throw std::invalid_argument(std::string(who).append(": ").append(rule).append(" ").append(std::to_string(expected)) +
+                              ", got " + std::to_string(got));
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_argument(std::string_view who, std::string_view what) {
+  throw std::invalid_argument(std::string(who).append(": ").append(what));
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_order(std::string_view who, std::string_view what) {
+  throw std::logic_error(std::string(who).append(": ").append(what));
+}
+
+/// Refuses NaN as well as what breaks `rule`: `holds` must be written so that only good values pass.
+template <class Value>
+void require(bool holds, std::string_view who, std::string_view rule, Value got) {
+  if (!holds) throw_bad_value(who, rule, got);
+}
+
+inline void require_finite_nonnegative(double x, std::string_view who, std::string_view rule) {
+  require(is_finite(x) && x >= 0, who, rule, x);
+}
+
+inline void require_finite_positive(double x, std::string_view who, std::string_view rule) {
+  require(is_finite(x) && x > 0, who, rule, x);
+}
+
+}  // namespace polyak::detail

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <type_traits>
+
+#include "polyak/concepts.hpp"
+
+namespace polyak::detail {
+
+/// The type a coordinate is computed in: 16-bit scalars are storage only.
+template <FloatingPoint Scalar>
+using compute_t = std::conditional_t<sizeof(Scalar) == 2, float, Scalar>;
+
+/// a·b + c, rounded once where the hardware can and twice where it cannot, but never left to the compiler: whether it
+/// contracts may differ between the body and the tail of one vectorised loop, and then results depend on slice size.
+template <class T>
+[[nodiscard]] inline T mul_add(T a, T b, T c) noexcept {
+#if defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__ARM_FEATURE_FMA)
+  if constexpr (!std::is_same_v<T, long double>) return std::fma(a, b, c);
+#endif
+  return a * b + c;
+}
+
+/// Calls body(0) … body(n−1), which the compiler may do in any order and at once. The pragmas promise just that and no
+/// more, so a gradient that is the very memory of the parameters stays correct where __restrict would not be.
+template <class Body>
+inline void for_each_index(std::size_t n, Body body) noexcept {
+#if defined(__clang__)
+#if !__has_feature(undefined_behavior_sanitizer)  // whose checks it cannot vectorise, and warns
+#pragma clang loop vectorize(assume_safety)
+#endif
+#elif defined(__GNUC__)
+#pragma GCC ivdep
+#endif
+  for (std::size_t i = 0; i < n; ++i) body(i);
+}
+
+// A kernel is what one coordinate needs. It is always inlined: left to its own judgement in a large caller, the
+// compiler may call it, and the loop around a call is not vectorised.
+
+/// to[i] = from[i], rounded where the scalar is narrower.
+template <FloatingPoint To, FloatingPoint From>
+struct Assign {
+  To* to;
+  const From* from;
+
+  [[gnu::always_inline]] void operator()(std::size_t i) const noexcept { to[i] = static_cast<To>(from[i]); }
+};
+
+template <FloatingPoint To, FloatingPoint From>
+void assign(To* to, const From* from, std::size_t n) noexcept {
+  for_each_index(n, Assign<To, From>{to, from});
+}
+
+/// s += a (θ − s) for a coordinate whose weight θ is at hand.
+template <FloatingPoint Shadow>
+struct Fold {
+  using T = compute_t<Shadow>;
+  Shadow* shadow;
+  T gain;
+
+  template <FloatingPoint Weight>
+  [[gnu::always_inline]] void operator()(std::size_t i, Weight weight) const noexcept {
+    const T s = static_cast<T>(shadow[i]);
+    shadow[i] = static_cast<Shadow>(mul_add(gain, static_cast<T>(weight) - s, s));
+  }
+};
+
+/// A move of the coordinate, or its mere reading, and then a fold of where it is now.
+template <class Move, class Fold>
+struct MoveThenFold {
+  Move move;
+  Fold fold;
+
+  [[gnu::always_inline]] auto operator()(std::size_t i) const noexcept {
+    const auto weight = move(i);
+    fold(i, weight);
+    return weight;
+  }
+};
+
+template <FloatingPoint Weight>
+struct Read {
+  const Weight* weights;
+
+  [[gnu::always_inline]] Weight operator()(std::size_t i) const noexcept { return weights[i]; }
+};
+
+template <class Move>
+Move then(Move move) noexcept {
+  return move;
+}
+template <class Move, class Fold, class... Folds>
+auto then(Move move, Fold fold, Folds... folds) noexcept {
+  return then(MoveThenFold<Move, Fold>{move, fold}, folds...);
+}
+
+/// Bytes of parameters in a slice that is passed over more than once: it stays in L1, with its gradient and optimizer
+/// state.
+inline constexpr std::size_t slice_bytes = 4096;
+
+template <FloatingPoint Scalar, class Body>
+void for_each_slice(const Slice<Scalar>& whole, Body body) noexcept {
+  constexpr std::size_t length = slice_bytes / sizeof(Scalar);
+  for (std::size_t from = 0; from < whole.params.size(); from += length) {
+    body(whole.sub(from, std::min(length, whole.params.size() - from)));
+  }
+}
+
+}  // namespace polyak::detail

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "polyak/concepts.hpp"
+
+namespace polyak {
+
+namespace detail {
+
+/// Whether an average sits in the place of the weights. Shared with the guard, so that it stays true to an owner that
+/// moves; a copy of the owner is not the one whose average is swapped in.
+class SwapFlag {
+ public:
+  SwapFlag() = default;
+  SwapFlag(const SwapFlag&) noexcept {}
+  SwapFlag& operator=(const SwapFlag&) noexcept { return *this; }
+  SwapFlag(SwapFlag&&) noexcept = default;
+  SwapFlag& operator=(SwapFlag&&) noexcept = default;
+  ~SwapFlag() = default;
+
+  [[nodiscard]] bool get() const noexcept { return flag_ && *flag_; }
+  [[nodiscard]] std::shared_ptr<bool> share() {
+    if (!flag_) flag_ = std::make_shared<bool>(false);
+    return flag_;
+  }
+
+ private:
+  std::shared_ptr<bool> flag_;
+};
+
+}  // namespace detail
+
+/// Holds the trained weights while an average stands in their place, and puts them back bit by bit on restore() or when
+/// it leaves scope, also by an exception. Move-only.
+template <FloatingPoint Weight>
+class [[nodiscard]] SwapGuard {
+ public:
+  SwapGuard(std::span<Weight> params, detail::SwapFlag& flag)
+      : params_(params),
+        trained_(Eigen::Map<const Vector>(params.data(), static_cast<Eigen::Index>(params.size()))),
+        swapped_(flag.share()) {
+    *swapped_ = true;
+  }
+  SwapGuard(SwapGuard&& other) noexcept
+      : params_(other.params_), trained_(std::move(other.trained_)), swapped_(std::move(other.swapped_)) {}
+  SwapGuard& operator=(SwapGuard&& other) noexcept {
+    if (this != &other) {
+      restore();
+      params_ = other.params_;
+      trained_ = std::move(other.trained_);
+      swapped_ = std::move(other.swapped_);
+    }
+    return *this;
+  }
+  ~SwapGuard() { restore(); }
+
+  /// Puts the trained weights back now; a second call does nothing. O(n).
+  void restore() noexcept {
+    if (!swapped_) return;
+    std::copy_n(trained_.data(), params_.size(), params_.data());
+    *swapped_ = false;
+    swapped_.reset();
+  }
+
+ private:
+  using Vector = Eigen::Matrix<Weight, Eigen::Dynamic, 1>;
+  std::span<Weight> params_;
+  Vector trained_;
+  std::shared_ptr<bool> swapped_;
+};
+
+}  // namespace polyak

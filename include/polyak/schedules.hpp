@@ -1,0 +1,246 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <numbers>
+#include <type_traits>
+#include <utility>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
+
+/// Functions of the step. Each is asked with t, the number of steps already taken, so the first step asks for t = 0;
+/// each is O(1), holds its options by value and throws std::invalid_argument when they are out of range. Any copyable
+/// callable of t serves as well.
+
+namespace polyak {
+
+/// A number or a schedule: what learning rates and momenta are given as.
+class Hyperparameter {
+ public:
+  template <class T>
+  requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>) Hyperparameter(T number)
+      : number_(static_cast<double>(number)) {}
+
+  template <class F>
+  requires(!std::same_as<F, Hyperparameter> && Schedule<F>) Hyperparameter(F schedule)
+      : schedule_(std::move(schedule)) {}
+
+  [[nodiscard]] double operator()(std::uint64_t t) const { return schedule_ ? schedule_(t) : number_; }
+  [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
+
+ private:
+  double number_ = 0;
+  std::function<double(std::uint64_t)> schedule_;
+};
+
+/// η_t = η, range [0, ∞).
+class Constant {
+ public:
+  explicit Constant(double value) : value_(value) {
+    detail::require_finite_nonnegative(value, "polyak::Constant", "value must be finite and >= 0");
+  }
+  [[nodiscard]] double operator()(std::uint64_t) const noexcept { return value_; }
+
+ private:
+  double value_;
+};
+
+struct InverseTimeOptions {
+  double initial = 0.01;  ///< η₀ in [0, ∞)
+  double timescale = 1;   ///< τ > 0, in steps
+  double power = 1;       ///< α ≥ 0; averaging is at its best for α in (1/2, 1) (Polyak & Juditsky 1992)
+};
+
+/// η_t = η₀ (1 + t/τ)^−α (Robbins & Monro 1951).
+class InverseTime {
+ public:
+  explicit InverseTime(InverseTimeOptions options) : options_(options) {
+    detail::require_finite_nonnegative(options.initial, "polyak::InverseTime", "initial must be finite and >= 0");
+    detail::require_finite_positive(options.timescale, "polyak::InverseTime", "timescale must be finite and > 0");
+    detail::require_finite_nonnegative(options.power, "polyak::InverseTime", "power must be finite and >= 0");
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
+    return options_.initial * std::pow(1 + static_cast<double>(t) / options_.timescale, -options_.power);
+  }
+
+ private:
+  InverseTimeOptions options_;
+};
+
+struct BottouDecayOptions {
+  double initial = 0.01;  ///< η₀ in [0, ∞)
+  double lambda = 1e-4;   ///< λ in [0, ∞): the strength of the L2 penalty
+};
+
+/// η_t = η₀ / (1 + λ η₀ t) (Bottou 2012, "Stochastic Gradient Descent Tricks").
+class BottouDecay {
+ public:
+  explicit BottouDecay(BottouDecayOptions options) : options_(options) {
+    detail::require_finite_nonnegative(options.initial, "polyak::BottouDecay", "initial must be finite and >= 0");
+    detail::require_finite_nonnegative(options.lambda, "polyak::BottouDecay", "lambda must be finite and >= 0");
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
+    return options_.initial / (1 + options_.lambda * options_.initial * static_cast<double>(t));
+  }
+
+ private:
+  BottouDecayOptions options_;
+};
+
+struct StepDecayOptions {
+  double initial = 0.01;     ///< η₀ in [0, ∞)
+  double factor = 0.1;       ///< in [0, ∞)
+  std::uint64_t period = 1;  ///< ≥ 1, in steps
+};
+
+/// η_t = η₀ factor^⌊t/period⌋.
+class StepDecay {
+ public:
+  explicit StepDecay(StepDecayOptions options) : options_(options) {
+    detail::require_finite_nonnegative(options.initial, "polyak::StepDecay", "initial must be finite and >= 0");
+    detail::require_finite_nonnegative(options.factor, "polyak::StepDecay", "factor must be finite and >= 0");
+    detail::require(options.period >= 1, "polyak::StepDecay", "period must be >= 1", options.period);
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
+    return options_.initial * std::pow(options_.factor, static_cast<double>(t / options_.period));
+  }
+
+ private:
+  StepDecayOptions options_;
+};
+
+struct CosineOptions {
+  double initial = 0.01;    ///< η₀ in [0, ∞)
+  double final = 0;         ///< in [0, ∞), kept once `steps` are over
+  std::uint64_t steps = 1;  ///< T ≥ 1
+};
+
+/// η_t = final + (η₀ − final) (1 + cos(π t/T)) / 2 for t < T, then final (Loshchilov & Hutter 2017, one period).
+class Cosine {
+ public:
+  explicit Cosine(CosineOptions options) : options_(options) {
+    detail::require_finite_nonnegative(options.initial, "polyak::Cosine", "initial must be finite and >= 0");
+    detail::require_finite_nonnegative(options.final, "polyak::Cosine", "final must be finite and >= 0");
+    detail::require(options.steps >= 1, "polyak::Cosine", "steps must be >= 1", options.steps);
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
+    if (t >= options_.steps) return options_.final;
+    const double phase = static_cast<double>(t) / static_cast<double>(options_.steps);
+    return options_.final + (options_.initial - options_.final) * (1 + std::cos(std::numbers::pi * phase)) / 2;
+  }
+
+ private:
+  CosineOptions options_;
+};
+
+struct LinearWarmupOptions {
+  double start_factor = 1.0 / 3;  ///< in [0, 1]: the first step's share of the full rate
+  std::uint64_t steps = 0;        ///< W: the length of the warm-up
+  Hyperparameter then = 0.01;     ///< what follows; its own t = 0 is the end of the warm-up
+};
+
+/// η_t = then(0) (f + (1 − f) t/W) for t < W, with f the start factor; afterwards then(t − W) (Goyal et al. 2017).
+class LinearWarmup {
+ public:
+  explicit LinearWarmup(LinearWarmupOptions options) : options_(std::move(options)) {
+    const double f = options_.start_factor;
+    detail::require(f >= 0 && f <= 1 && detail::is_finite(f), "polyak::LinearWarmup", "start_factor must be in [0, 1]",
+                    f);
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const {
+    if (t >= options_.steps) return options_.then(t - options_.steps);
+    const double progress = static_cast<double>(t) / static_cast<double>(options_.steps);
+    return options_.then(0) * (options_.start_factor + (1 - options_.start_factor) * progress);
+  }
+
+ private:
+  LinearWarmupOptions options_;
+};
+
+struct TriangularOptions {
+  double min = 0.001;             ///< in [0, ∞)
+  double max = 0.01;              ///< in [min, ∞)
+  std::uint64_t half_period = 1;  ///< ≥ 1: steps from min up to max, and as many back
+};
+
+/// Rises linearly from min to max in half a period and falls back in the other (Smith 2017).
+class Triangular {
+ public:
+  explicit Triangular(TriangularOptions options) : options_(options) {
+    detail::require_finite_nonnegative(options.min, "polyak::Triangular", "min must be finite and >= 0");
+    detail::require(detail::is_finite(options.max) && options.max >= options.min, "polyak::Triangular",
+                    "max must be finite and >= min", options.max);
+    detail::require(options.half_period >= 1, "polyak::Triangular", "half_period must be >= 1", options.half_period);
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
+    const std::uint64_t half = options_.half_period;
+    const std::uint64_t within = t % half;
+    const bool rising = (t / half) % 2 == 0;
+    const double height = static_cast<double>(rising ? within : half - within) / static_cast<double>(half);
+    return options_.min + (options_.max - options_.min) * height;
+  }
+
+ private:
+  TriangularOptions options_;
+};
+
+struct LinearCycleOptions {
+  double max = 0.01;         ///< in [min, ∞)
+  double min = 0.001;        ///< in [0, ∞)
+  std::uint64_t period = 1;  ///< c ≥ 1, in steps
+};
+
+/// η_t = (1 − f) max + f min with f = ((t mod c) + 1)/c: falls within each cycle and is at min in the cycle's last
+/// step, after which Swa{{.start = c, .period = c}} takes its snapshot (Izmailov et al. 2018).
+class LinearCycle {
+ public:
+  explicit LinearCycle(LinearCycleOptions options) : options_(options) {
+    detail::require_finite_nonnegative(options.min, "polyak::LinearCycle", "min must be finite and >= 0");
+    detail::require(detail::is_finite(options.max) && options.max >= options.min, "polyak::LinearCycle",
+                    "max must be finite and >= min", options.max);
+    detail::require(options.period >= 1, "polyak::LinearCycle", "period must be >= 1", options.period);
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
+    const double f = static_cast<double>(t % options_.period + 1) / static_cast<double>(options_.period);
+    return (1 - f) * options_.max + f * options_.min;
+  }
+
+ private:
+  LinearCycleOptions options_;
+};
+
+enum class AnnealShape { cosine, linear };
+
+struct SwaAnnealOptions {
+  Hyperparameter before = 0.01;    ///< the rate up to `start`
+  std::uint64_t start = 0;         ///< the step at which annealing begins
+  std::uint64_t anneal_steps = 0;  ///< A: 0 jumps to the target
+  double target = 0.05;            ///< η_swa in [0, ∞), kept once annealing is over
+  AnnealShape shape = AnnealShape::cosine;
+};
+
+/// before(t) for t < start; then from before(start) to the target along α = x or (1 − cos πx)/2, x = (t − start)/A, as
+/// η_t = (1 − α) before(start) + α target; then the target for good (Izmailov et al. 2018).
+class SwaAnneal {
+ public:
+  explicit SwaAnneal(SwaAnnealOptions options) : options_(std::move(options)) {
+    detail::require_finite_nonnegative(options_.target, "polyak::SwaAnneal", "target must be finite and >= 0");
+  }
+  [[nodiscard]] double operator()(std::uint64_t t) const {
+    if (t < options_.start) return options_.before(t);
+    const std::uint64_t since = t - options_.start;
+    if (since >= options_.anneal_steps) return options_.target;
+    const double x = static_cast<double>(since) / static_cast<double>(options_.anneal_steps);
+    const double alpha = options_.shape == AnnealShape::linear ? x : (1 - std::cos(std::numbers::pi * x)) / 2;
+    return (1 - alpha) * options_.before(options_.start) + alpha * options_.target;
+  }
+
+ private:
+  SwaAnnealOptions options_;
+};
+
+}  // namespace polyak
