@@ -1,0 +1,10 @@
+#pragma once
+
+// Catch2 3, or 2.13 as Debian 12 has it, under the names that both know.
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif
