@@ -111,6 +111,10 @@ concept Parameters = ReadableParameters<T> && !std::is_const_v<detail::element_t
 template <ReadableParameters T>
 using scalar_of = std::remove_const_t<detail::element_t<T>>;
 
+/// Parameters whose scalar is Scalar.
+template <class T, class Scalar>
+concept ParametersOf = Parameters<T> && std::same_as<scalar_of<T>, Scalar>;
+
 /// A gradient of parameters with this scalar: anything readable, or an Eigen expression, of the same scalar.
 template <class G, class Scalar>
 concept GradientOf = (EigenDense<G> && std::same_as<typename G::Scalar, Scalar>) ||

@@ -55,11 +55,8 @@ class Sgd {
   /// Moves `params` one step along `grad`. Throws std::invalid_argument on sizes or shapes that differ, from each other
   /// or from those of the first step, before anything is written. Allocates in the first step only, unless the gradient
   /// is an expression, which is evaluated once.
-  template <class P, class G>
-  requires Parameters<P> && GradientOf<G, scalar_of<P>>
+  template <ParametersOf<Scalar> P, GradientOf<Scalar> G>
   void step(P&& params, const G& grad) {
-    static_assert(std::same_as<scalar_of<P>, Scalar>,
-                  "polyak::Sgd: the scalar of the parameters must be that of the Sgd");
     detail::step_in_slices(*this, params, grad, name);
   }
 
