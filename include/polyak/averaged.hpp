@@ -24,10 +24,10 @@ struct fitted {
   using type = Averager;
 };
 template <template <class> class Averager, class Optimizer>
-requires requires {
-  typename Averager<default_shadow>::template with_shadow<float>;
-} && FloatingPoint<typename Optimizer::scalar_type> &&
-    (!std::same_as<wide_t<typename Optimizer::scalar_type>, double>)struct fitted<Averager<default_shadow>, Optimizer> {
+  requires requires { typename Averager<default_shadow>::template with_shadow<float>; } &&
+           FloatingPoint<typename Optimizer::scalar_type> &&
+           (!std::same_as<wide_t<typename Optimizer::scalar_type>, double>)
+struct fitted<Averager<default_shadow>, Optimizer> {
   using type = Averager<wide_t<typename Optimizer::scalar_type>>;
 };
 
@@ -92,7 +92,7 @@ class AveragedUpdate {
 template <class Optimizer>
 struct ScalarOfOptimizer {};
 template <class Optimizer>
-requires FloatingPoint<typename Optimizer::scalar_type>
+  requires FloatingPoint<typename Optimizer::scalar_type>
 struct ScalarOfOptimizer<Optimizer> {
   using scalar_type = typename Optimizer::scalar_type;
 };
@@ -118,9 +118,12 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   static constexpr auto name = "polyak::Averaged";
 
  public:
-  explicit Averaged(Optimizer optimizer) requires(sizeof...(Averagers) == 0) : optimizer_(std::move(optimizer)) {}
+  explicit Averaged(Optimizer optimizer)
+    requires(sizeof...(Averagers) == 0)
+      : optimizer_(std::move(optimizer)) {}
 
-  explicit Averaged(Optimizer optimizer, Averagers... averagers) requires(sizeof...(Averagers) > 0)
+  explicit Averaged(Optimizer optimizer, Averagers... averagers)
+    requires(sizeof...(Averagers) > 0)
       : optimizer_(std::move(optimizer)),
         averagers_(detail::fit<typename detail::fitted<Averagers, Optimizer>::type>(std::move(averagers))...) {}
 
@@ -128,7 +131,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   /// and the averagers do so before anything is written. Where an optimizer that steps whole throws, no average has
   /// moved.
   template <class P, class G>
-  requires Parameters<P> && OptimizerOf<Optimizer, P, G>
+    requires Parameters<P> && OptimizerOf<Optimizer, P, G>
   void step(P&& params, const G& grad) {
     if constexpr (SlicewiseOptimizer<Optimizer>) {
       detail::step_in_slices(*this, params, grad, name);
@@ -180,7 +183,9 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
 
   /// Begins a step of the optimizer and of every averager over n parameters; nothing moves before the update is
   /// committed.
-  [[nodiscard]] auto begin_step(std::size_t n) requires SlicewiseOptimizer<Optimizer> {
+  [[nodiscard]] auto begin_step(std::size_t n)
+    requires SlicewiseOptimizer<Optimizer>
+  {
     return detail::AveragedUpdate{optimizer_.begin_step(n), begin_folds(n)};
   }
 

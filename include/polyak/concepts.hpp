@@ -16,13 +16,12 @@ namespace polyak {
 /// A scalar of weights or shadows: float, double, long double, Eigen::half or Eigen::bfloat16.
 template <class T>
 concept FloatingPoint = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, long double> ||
-    std::same_as<T, Eigen::half> || std::same_as<T, Eigen::bfloat16>;
+                        std::same_as<T, Eigen::half> || std::same_as<T, Eigen::bfloat16>;
 
 /// A schedule is a copyable function from the number of steps already taken to a number.
 template <class F>
 concept Schedule = std::copy_constructible<F> && std::regular_invocable<const F&, std::uint64_t> &&
-                   std::convertible_to < std::invoke_result_t<const F&, std::uint64_t>,
-double > ;
+                   std::convertible_to<std::invoke_result_t<const F&, std::uint64_t>, double>;
 
 /// A stretch of the flat parameter vector with its gradient: what an optimizer works on at a time.
 template <FloatingPoint Scalar>
@@ -40,10 +39,8 @@ struct Slice {
 /// throw.
 template <class U, class Scalar>
 concept UpdateOf = requires(U& update, const Slice<Scalar>& slice) {
-  { update(slice) }
-  noexcept;
-  { update.commit() }
-  noexcept;
+  { update(slice) } noexcept;
+  { update.commit() } noexcept;
 };
 
 /// An elementwise update also visits a slice: it hands over a function of i that moves coordinate i of the slice and
@@ -53,8 +50,7 @@ template <class U, class Scalar>
 concept ElementwiseUpdateOf = UpdateOf<U, Scalar> && requires(U& update, const Slice<Scalar>& slice) {
   {
     update.visit(slice, [](auto) {})
-  }
-  noexcept->std::same_as<bool>;
+  } noexcept -> std::same_as<bool>;
 };
 
 /// A slice-wise optimizer's begin_step(n) checks all that can fail, moves nothing, and returns an update.
@@ -65,26 +61,19 @@ concept SlicewiseOptimizer = requires(O& optimizer, std::size_t n) {
 
 /// Any object with step(params, grad), or callable as (params, grad), is an optimizer of those parameters.
 template <class O, class Params, class Grad>
-concept OptimizerOf = requires(O& optimizer, Params& params, const Grad& grad) {
-  optimizer.step(params, grad);
-}
-|| std::invocable<O&, Params&, const Grad&>;
+concept OptimizerOf = requires(O& optimizer, Params& params, const Grad& grad) { optimizer.step(params, grad); } ||
+                      std::invocable<O&, Params&, const Grad&>;
 
 /// A fold is shown every slice of weights before and after the optimizer moves it and, once after the last one,
 /// commits; it cannot throw. Where it is idle, both do nothing. Where it is simple, `before` does nothing and `after`
 /// is at(offset)(i, weight) for each i, which may then be done in the loop that moves the weights.
 template <class F>
 concept FoldLike = requires(F& fold, std::size_t offset, std::span<const double> weights) {
-  { fold.before(offset, weights) }
-  noexcept;
-  { fold.after(offset, weights) }
-  noexcept;
-  { fold.simple() }
-  noexcept->std::same_as<bool>;
-  { fold.at(offset)(offset, weights[0]) }
-  noexcept;
-  { fold.commit() }
-  noexcept;
+  { fold.before(offset, weights) } noexcept;
+  { fold.after(offset, weights) } noexcept;
+  { fold.simple() } noexcept -> std::same_as<bool>;
+  { fold.at(offset)(offset, weights[0]) } noexcept;
+  { fold.commit() } noexcept;
 };
 
 /// An averager's begin_fold(n) checks all that can fail, moves nothing, and returns a fold; average() reads what was

@@ -42,7 +42,7 @@ inline constexpr bool may_be_contiguous = [] {
 }();
 
 template <class T>
-concept EigenMemory = EigenDense<T> &&((int(std::remove_cvref_t<T>::Flags) & Eigen::DirectAccessBit) != 0) &&
+concept EigenMemory = EigenDense<T> && ((int(std::remove_cvref_t<T>::Flags) & Eigen::DirectAccessBit) != 0) &&
                       may_be_contiguous<std::remove_cvref_t<T>>;
 
 template <class T>
@@ -100,8 +100,8 @@ template <EigenMemory D>
 
 /// What can be read as one flat run of scalars: contiguous Eigen objects, std::vector, std::array, std::span.
 template <class T>
-concept ReadableParameters = (detail::EigenMemory<T> ||
-                              detail::ScalarRange<T>)&&FloatingPoint<std::remove_const_t<detail::element_t<T>>>;
+concept ReadableParameters =
+    (detail::EigenMemory<T> || detail::ScalarRange<T>)&&FloatingPoint<std::remove_const_t<detail::element_t<T>>>;
 
 /// Parameters are readable, writable, and more than a temporary about to vanish.
 template <class T>
@@ -117,9 +117,9 @@ concept ParametersOf = Parameters<T> && std::same_as<scalar_of<T>, Scalar>;
 
 /// A gradient of parameters with this scalar: anything readable, or an Eigen expression, of the same scalar.
 template <class G, class Scalar>
-concept GradientOf = (EigenDense<G> && std::same_as<typename G::Scalar, Scalar>) ||
-                     (detail::ScalarRange<const G&> && ReadableParameters<const G&> &&
-                      std::same_as<scalar_of<const G&>, Scalar>);
+concept GradientOf =
+    (EigenDense<G> && std::same_as<typename G::Scalar, Scalar>) ||
+    (detail::ScalarRange<const G&> && ReadableParameters<const G&> && std::same_as<scalar_of<const G&>, Scalar>);
 
 /// The coordinates of `params` in storage order, as a std::span. Throws std::invalid_argument, in the name of `who`,
 /// for a strided view; what is strided by its type does not compile. O(1).

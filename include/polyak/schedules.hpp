@@ -22,12 +22,12 @@ namespace polyak {
 class Hyperparameter {
  public:
   template <class T>
-  requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>) Hyperparameter(T number)
-      : number_(static_cast<double>(number)) {}
+    requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>)
+  Hyperparameter(T number) : number_(static_cast<double>(number)) {}
 
   template <class F>
-  requires(!std::same_as<F, Hyperparameter> && Schedule<F>) Hyperparameter(F schedule)
-      : schedule_(std::move(schedule)) {}
+    requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
+  Hyperparameter(F schedule) : schedule_(std::move(schedule)) {}
 
   [[nodiscard]] double operator()(std::uint64_t t) const { return schedule_ ? schedule_(t) : number_; }
   [[nodiscard]] bool is_number() const noexcept { return !schedule_; }

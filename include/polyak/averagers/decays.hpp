@@ -19,21 +19,22 @@ namespace polyak {
 
 /// A decay schedule that knows 1 − β_k itself, given the number of folds already made and the steps between folds.
 template <class F>
-concept ComplementedDecay = std::copy_constructible<F> &&
-    requires(const F& decay, std::uint64_t k, std::uint64_t every) {
-  { decay.complement(k, every) } -> std::convertible_to<double>;
-};
+concept ComplementedDecay =
+    std::copy_constructible<F> && requires(const F& decay, std::uint64_t k, std::uint64_t every) {
+      { decay.complement(k, every) } -> std::convertible_to<double>;
+    };
 
 /// A decay is a number β in [0, 1), a callable of k that returns β, or an object with complement(k, every) that returns
 /// 1 − β in (0, 1], where every is the number of steps from one fold to the next.
 class Decay {
  public:
   template <class T>
-  requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>) Decay(T beta)
-      : complement_(1 - static_cast<double>(beta)), beta_(static_cast<double>(beta)) {}
+    requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>)
+  Decay(T beta) : complement_(1 - static_cast<double>(beta)), beta_(static_cast<double>(beta)) {}
 
   template <class F>
-  requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>)) Decay(F beta) {
+    requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>))
+  Decay(F beta) {
     if constexpr (ComplementedDecay<F>) {
       schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t every) {
         return decay.complement(k, every);
