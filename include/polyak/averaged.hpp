@@ -36,8 +36,7 @@ To fit(From&& averager) {
   if constexpr (std::same_as<To, std::remove_cvref_t<From>>) {
     return std::forward<From>(averager);
   } else {
-    if (averager.steps() > 0)
-      throw_bad_order("polyak::Averaged", "an averager already in use must name its shadow type");
+    if (averager.in_use()) throw_bad_order("polyak::Averaged", "an averager already in use must name its shadow type");
     return To(averager.options());
   }
 }
@@ -118,20 +117,20 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   static constexpr auto name = "polyak::Averaged";
 
  public:
-  explicit Averaged(Optimizer optimizer)
+  explicit Averaged(Optimizer trainer)
     requires(sizeof...(Averagers) == 0)
-      : optimizer_(std::move(optimizer)) {}
+      : optimizer_(std::move(trainer)) {}
 
-  explicit Averaged(Optimizer optimizer, Averagers... averagers)
+  explicit Averaged(Optimizer trainer, Averagers... averagers)
     requires(sizeof...(Averagers) > 0)
-      : optimizer_(std::move(optimizer)),
+      : optimizer_(std::move(trainer)),
         averagers_(detail::fit<typename detail::fitted<Averagers, Optimizer>::type>(std::move(averagers))...) {}
 
   /// One step of the optimizer on `params`, then one of each averager. Throws what they throw; a slice-wise optimizer
   /// and the averagers do so before anything is written. Where an optimizer that steps whole throws, no average has
   /// moved.
   template <class P, class G>
-    requires Parameters<P> && OptimizerOf<Optimizer, P, G>
+    requires Parameters<P> && (SlicewiseOptimizer<Optimizer> || OptimizerOf<Optimizer, P, G>)
   void step(P&& params, const G& grad) {
     if constexpr (SlicewiseOptimizer<Optimizer>) {
       detail::step_in_slices(*this, params, grad, name);
@@ -171,8 +170,14 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   }
   template <std::size_t I = only, Parameters P>
   [[nodiscard]] auto swap_in(P&& params) {
-    std::apply([](const auto&... each) { (each.require_not_swapped(), ...); }, averagers_);
+    require_not_swapped();
     return averager<I>().swap_in(params);
+  }
+
+  /// Throws std::logic_error while one of the averages, nested ones included, stands in the place of the weights.
+  void require_not_swapped() const {
+    if constexpr (requires { optimizer_.require_not_swapped(); }) optimizer_.require_not_swapped();
+    std::apply([](const auto&... each) { (each.require_not_swapped(), ...); }, averagers_);
   }
 
   /// Back to the state after construction: of the averages, and of the optimizer where it offers reset().

@@ -19,9 +19,14 @@
 
 namespace polyak {
 
+namespace detail {
+template <class D>
+void take_dense(const Eigen::DenseBase<D>&);
+}
+
 /// An Eigen vector, matrix, array or an expression of them.
 template <class T>
-concept EigenDense = std::derived_from<std::remove_cvref_t<T>, Eigen::DenseBase<std::remove_cvref_t<T>>>;
+concept EigenDense = requires(const std::remove_cvref_t<T>& t) { detail::take_dense(t); };
 
 namespace detail {
 
@@ -147,7 +152,7 @@ class FlatGradient {
         throw_bad_shape(who, params.rows(), params.cols(), grad.rows(), grad.cols());
       }
       constexpr bool same_order = !both_matrices || int(P::IsRowMajor) == int(G::IsRowMajor);
-      view<same_order, P::IsRowMajor>(grad);
+      view<same_order, bool(both_matrices ? int(P::IsRowMajor) : int(G::IsRowMajor))>(grad);
     } else if constexpr (EigenDense<G>) {
       view<true, G::IsRowMajor>(grad);
     } else {

@@ -27,7 +27,9 @@ class Hyperparameter {
 
   template <class F>
     requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
-  Hyperparameter(F schedule) : schedule_(std::move(schedule)) {}
+  Hyperparameter(F schedule) : schedule_(std::move(schedule)) {
+    if (!schedule_) detail::throw_bad_argument("polyak::Hyperparameter", "a schedule must be callable, got none");
+  }
 
   [[nodiscard]] double operator()(std::uint64_t t) const { return schedule_ ? schedule_(t) : number_; }
   [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
@@ -150,6 +152,9 @@ class LinearWarmup {
     const double f = options_.start_factor;
     detail::require(f >= 0 && f <= 1 && detail::is_finite(f), "polyak::LinearWarmup", "start_factor must be in [0, 1]",
                     f);
+    if (options_.then.is_number()) {
+      detail::require_finite_nonnegative(options_.then(0), "polyak::LinearWarmup", "then must be finite and >= 0");
+    }
   }
   [[nodiscard]] double operator()(std::uint64_t t) const {
     if (t >= options_.steps) return options_.then(t - options_.steps);
@@ -229,6 +234,9 @@ class SwaAnneal {
  public:
   explicit SwaAnneal(SwaAnnealOptions options) : options_(std::move(options)) {
     detail::require_finite_nonnegative(options_.target, "polyak::SwaAnneal", "target must be finite and >= 0");
+    if (options_.before.is_number()) {
+      detail::require_finite_nonnegative(options_.before(0), "polyak::SwaAnneal", "before must be finite and >= 0");
+    }
   }
   [[nodiscard]] double operator()(std::uint64_t t) const {
     if (t < options_.start) return options_.before(t);

@@ -68,7 +68,7 @@ class Averager {
   /// std::logic_error where start_from is missing or while swapped in; then nothing has changed.
   template <ReadableParameters P>
   void update(const P& params) {
-    const auto weights = flat(params, name_);
+    const std::span<const scalar_of<const P&>> weights = flat(params, name_);
     auto fold = begin_fold(weights.size());
     if (fold.wants_start()) {
       detail::throw_bad_order(name_, "the first gain is below 1, so start_from(weights) must come before update");
@@ -99,8 +99,9 @@ class Averager {
   template <Parameters P>
   void copy_average_to(P&& params) const {
     const auto target = flat(params, name_);
+    const auto& source = average();
     check_size(target.size());
-    detail::assign(target.data(), average().data(), target.size());
+    detail::assign(target.data(), source.data(), target.size());
   }
 
   /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
@@ -109,8 +110,8 @@ class Averager {
   [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
     const auto target = flat(params, name_);
     require_not_swapped();
-    check_size(target.size());
     const auto& source = average();
+    check_size(target.size());
     SwapGuard<scalar_of<P>> guard(target, swapped_);
     detail::assign(target.data(), source.data(), target.size());
     return guard;
@@ -118,6 +119,8 @@ class Averager {
 
   /// Steps seen.
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
+  /// True once there is anything to lose: a step, or a start.
+  [[nodiscard]] bool in_use() const noexcept { return steps_ > 0 || started_; }
   /// Iterates folded in.
   [[nodiscard]] std::uint64_t count() const noexcept { return folds_; }
   /// 1/Σw² over the weights w of the iterates and of the start, which counts as one: k for a uniform mean. 0 before the
@@ -144,14 +147,14 @@ class Averager {
   [[nodiscard]] Fold begin_fold(std::size_t n) {
     require_not_swapped();
     Fold fold(*this);
+    const bool sized = folds_ > 0 || started_;
+    if (sized) check_size(n);
     if (steps_ + 1 != next_) return fold;
     fold.gain_ = gain_(folds_ + 1, fold.state_);
     fold.due_ = true;
-    if (folds_ == 0 && !started_) {
+    if (!sized) {
       shadow_.resize(static_cast<Eigen::Index>(n));
       fold.wants_start_ = fold.gain_ != 1;
-    } else {
-      check_size(n);
     }
     return fold;
   }

@@ -40,8 +40,14 @@ class Decay {
         return decay.complement(k, every);
       };
     } else {
-      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t) {
-        return 1 - static_cast<double>(decay(k));
+      std::function<double(std::uint64_t)> function(std::move(beta));
+      if (!function) detail::throw_bad_argument("polyak::Ema", "decay must be callable, got none");
+      schedule_ = [function = std::move(function)](std::uint64_t k, std::uint64_t) {
+        const double b = function(k);
+        if (!(detail::is_finite(b) && b >= 0 && b < 1)) {
+          detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", b, k + 1);
+        }
+        return 1 - b;
       };
     }
   }

@@ -22,7 +22,10 @@ class SwapFlag {
   SwapFlag(const SwapFlag&) noexcept {}
   SwapFlag& operator=(const SwapFlag&) noexcept { return *this; }
   SwapFlag(SwapFlag&&) noexcept = default;
-  SwapFlag& operator=(SwapFlag&&) noexcept = default;
+  SwapFlag& operator=(SwapFlag&& other) noexcept {
+    if (!get()) flag_ = std::move(other.flag_);
+    return *this;
+  }
   ~SwapFlag() = default;
 
   [[nodiscard]] bool get() const noexcept { return flag_ && *flag_; }
