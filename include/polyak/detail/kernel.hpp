@@ -24,14 +24,23 @@ template <class T>
   return a * b + c;
 }
 
-/// Calls body(0) … body(n−1), which the compiler may do in any order and at once. The pragmas promise just that and no
-/// more, so a gradient that is the very memory of the parameters stays correct where __restrict would not be. At -O2
+/// What compilers vectorise. Clang warns of a promise about other scalars, which it cannot use.
+template <class... Scalars>
+inline constexpr bool vectorises = ((std::is_same_v<Scalars, float> || std::is_same_v<Scalars, double>)&&...);
+
+/// A kernel that says it computes with such scalars alone.
+template <class K>
+concept VectorKernel = requires { requires K::vectorised; };
+
+/// Calls kernel(0) … kernel(n−1), which the compiler may do in any order and at once. The pragmas promise just that and
+/// no more, so a gradient that is the very memory of the parameters stays correct where __restrict would not be. At -O2
 /// GCC vectorises only loops whose length it knows, hence the chunks.
-template <class Body>
-inline void for_each_index(std::size_t n, Body body) noexcept {
+template <class Kernel>
+inline void for_each_index(std::size_t n, Kernel kernel) noexcept {
   constexpr std::size_t chunk = 32;
   std::size_t i = 0;
   for (; i + chunk <= n; i += chunk) {
+    if constexpr (VectorKernel<Kernel>) {
 #if defined(__clang__)
 #if !__has_feature(undefined_behavior_sanitizer)  // whose checks it cannot vectorise, and warns
 #pragma clang loop vectorize(assume_safety)
@@ -39,9 +48,12 @@ inline void for_each_index(std::size_t n, Body body) noexcept {
 #elif defined(__GNUC__)
 #pragma GCC ivdep
 #endif
-    for (std::size_t j = 0; j < chunk; ++j) body(i + j);
+      for (std::size_t j = 0; j < chunk; ++j) kernel(i + j);
+    } else {
+      for (std::size_t j = 0; j < chunk; ++j) kernel(i + j);
+    }
   }
-  for (; i < n; ++i) body(i);
+  for (; i < n; ++i) kernel(i);
 }
 
 // A kernel is what one coordinate needs. It is always inlined: left to its own judgement in a large caller, the
@@ -50,6 +62,7 @@ inline void for_each_index(std::size_t n, Body body) noexcept {
 /// to[i] = from[i], rounded where the scalar is narrower.
 template <FloatingPoint To, FloatingPoint From>
 struct Assign {
+  static constexpr bool vectorised = vectorises<To, From>;
   To* to;
   const From* from;
 
@@ -64,6 +77,7 @@ void assign(To* to, const From* from, std::size_t n) noexcept {
 /// s += a (θ − s) for a coordinate whose weight θ is at hand.
 template <FloatingPoint Shadow>
 struct Fold {
+  static constexpr bool vectorised = vectorises<Shadow>;
   using T = compute_t<Shadow>;
   Shadow* shadow;
   T gain;
@@ -78,6 +92,7 @@ struct Fold {
 /// A move of the coordinate, or its mere reading, and then a fold of where it is now.
 template <class Move, class Fold>
 struct MoveThenFold {
+  static constexpr bool vectorised = VectorKernel<Move> && VectorKernel<Fold>;
   Move move;
   Fold fold;
 
@@ -90,6 +105,7 @@ struct MoveThenFold {
 
 template <FloatingPoint Weight>
 struct Read {
+  static constexpr bool vectorised = vectorises<Weight>;
   const Weight* weights;
 
   [[gnu::always_inline]] Weight operator()(std::size_t i) const noexcept { return weights[i]; }

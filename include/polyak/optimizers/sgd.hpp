@@ -161,6 +161,7 @@ class Sgd<Scalar>::Update {
 
   template <bool Decays, Momentum M>
   struct Move {
+    static constexpr bool vectorised = detail::vectorises<Scalar>;
     Scalar* params;
     const Scalar* grad;
     T* velocity;
