@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/averagers/gains.hpp"
@@ -32,11 +33,12 @@ class Ema : public Averager<EmaGain, Shadow> {
 
   Ema() : Ema(Options{}) {}
   explicit Ema(Options options)
-      : Base("polyak::Ema", EmaGain{options.decay, options.bias_correction, options.every},
+      : Base("polyak::Ema", EmaGain{std::move(options.decay), options.bias_correction, options.every},
              {options.start, options.every}) {
-    detail::require(!options.decay.is_number() || (detail::is_finite(options.decay.number()) &&
-                                                   options.decay.number() >= 0 && options.decay.number() < 1),
-                    "polyak::Ema", "decay must be in [0, 1)", options.decay.number());
+    if (const Decay& decay = this->gain().decay; decay.is_number()) {
+      const double beta = decay.number();
+      detail::require(detail::is_finite(beta) && beta >= 0 && beta < 1, "polyak::Ema", "decay must be in [0, 1)", beta);
+    }
     detail::require(options.every >= 1, "polyak::Ema", "every must be >= 1", options.every);
   }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/averagers/gains.hpp"
@@ -27,8 +28,8 @@ class GainAverage : public Averager<CallableGain, Shadow> {
   using with_shadow = GainAverage<Other>;
 
   explicit GainAverage(Options options)
-      : Base("polyak::GainAverage", CallableGain{options.gain}, {options.start, options.every}) {
-    if (!options.gain) detail::throw_bad_argument("polyak::GainAverage", "gain must be callable, got none");
+      : Base("polyak::GainAverage", CallableGain{std::move(options.gain)}, {options.start, options.every}) {
+    if (!this->gain().gain) detail::throw_bad_argument("polyak::GainAverage", "gain must be callable, got none");
     detail::require(options.every >= 1, "polyak::GainAverage", "every must be >= 1", options.every);
   }
 
