@@ -1,0 +1,42 @@
+# Stops with the commands that install a missing dependency; inside a find_package(polyak), says polyak was not found.
+macro(polyak_missing name apt brew dnf vcpkg)
+  string(CONCAT polyak_missing_message "polyak: ${name} was not found. Install it with one of\n"
+    "  apt-get install ${apt}\n  brew install ${brew}\n  dnf install ${dnf}\n  vcpkg install ${vcpkg}\n"
+    "or point CMAKE_PREFIX_PATH at it.")
+  if(CMAKE_FIND_PACKAGE_NAME STREQUAL "polyak")
+    set(polyak_FOUND FALSE)
+    set(polyak_NOT_FOUND_MESSAGE "${polyak_missing_message}")
+  else()
+    message(FATAL_ERROR "${polyak_missing_message}")
+  endif()
+endmacro()
+
+# A package file of Eigen 3 refuses a request for 5, and one of Eigen 5 a request for 3.4.
+macro(polyak_find_eigen)
+  if(NOT TARGET Eigen3::Eigen)
+    find_package(Eigen3 3.4 QUIET CONFIG)
+    if(NOT Eigen3_FOUND)
+      find_package(Eigen3 5 QUIET CONFIG)
+    endif()
+    if(NOT Eigen3_FOUND)
+      polyak_missing("Eigen 3.4 or newer" libeigen3-dev eigen eigen3-devel eigen3)
+    endif()
+  endif()
+endmacro()
+
+macro(polyak_find_catch2)
+  find_package(Catch2 3 QUIET CONFIG)
+  if(NOT Catch2_FOUND)
+    find_package(Catch2 2.13 QUIET CONFIG)
+  endif()
+  if(NOT Catch2_FOUND)
+    polyak_missing("Catch2 2.13 or newer" catch2 catch2 catch-devel catch2)
+  endif()
+endmacro()
+
+macro(polyak_find_benchmark)
+  find_package(benchmark QUIET CONFIG)
+  if(NOT benchmark_FOUND)
+    polyak_missing("Google Benchmark" libbenchmark-dev google-benchmark google-benchmark-devel benchmark)
+  endif()
+endmacro()
