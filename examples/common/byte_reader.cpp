@@ -1,0 +1,74 @@
+#include "common/byte_reader.hpp"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+namespace examples {
+
+struct ByteReader::Gzip {
+  Gzip() {
+    constexpr int gzip_only = 16;
+    if (inflateInit2(&stream, MAX_WBITS + gzip_only) != Z_OK) throw std::runtime_error("zlib cannot be started");
+  }
+  ~Gzip() { inflateEnd(&stream); }
+  Gzip(const Gzip&) = delete;
+  Gzip& operator=(const Gzip&) = delete;
+
+  z_stream stream{};
+  std::array<std::uint8_t, 1 << 16> packed;
+  bool ended = false;
+};
+
+ByteReader::ByteReader(std::istream& stream, std::string name) : stream_(stream), name_(std::move(name)) {
+  std::array<std::uint8_t, 2> first{};
+  const std::size_t n = read_raw(first);
+  stream_.clear();
+  stream_.seekg(0);
+  if (!stream_) throw std::runtime_error(name_ + ": cannot be read");
+  if (n == 2 && first[0] == 0x1f && first[1] == 0x8b) gzip_ = std::make_unique<Gzip>();
+}
+
+ByteReader::~ByteReader() = default;
+
+std::size_t ByteReader::read_raw(std::span<std::uint8_t> out) {
+  stream_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
+  if (stream_.bad()) throw std::runtime_error(name_ + ": cannot be read");
+  return static_cast<std::size_t>(stream_.gcount());
+}
+
+std::size_t ByteReader::read(std::span<std::uint8_t> out) {
+  if (!gzip_) return read_raw(out);
+
+  std::size_t done = 0;
+  z_stream& z = gzip_->stream;
+  while (done < out.size() && !gzip_->ended) {
+    if (z.avail_in == 0) {
+      z.next_in = gzip_->packed.data();
+      z.avail_in = static_cast<uInt>(read_raw(gzip_->packed));
+      if (z.avail_in == 0) throw std::runtime_error(name_ + ": expected more gzip data, found the end of the file");
+    }
+    const std::size_t room = std::min<std::size_t>(out.size() - done, std::numeric_limits<uInt>::max());
+    z.next_out = out.data() + done;
+    z.avail_out = static_cast<uInt>(room);
+    const int status = inflate(&z, Z_NO_FLUSH);
+    done += room - z.avail_out;
+    if (status == Z_STREAM_END) {
+      gzip_->ended = true;
+      std::array<std::uint8_t, 1> next{};
+      if (z.avail_in > 0 || read_raw(next) > 0) {
+        throw std::runtime_error(name_ + ": expected the file to end with its gzip data, found more bytes");
+      }
+    } else if (status != Z_OK) {
+      throw std::runtime_error(name_ + ": expected valid gzip data, found damage" +
+                               (z.msg != nullptr ? " (" + std::string(z.msg) + ")" : std::string()));
+    }
+  }
+  return done;
+}
+
+}  // namespace examples

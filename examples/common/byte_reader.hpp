@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <istream>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace examples {
+
+/// Reads bytes from a stream, unpacking them on the way where the stream is gzip (as its first two bytes tell).
+class ByteReader {
+ public:
+  /// `name` is what error messages call the stream.
+  ByteReader(std::istream& stream, std::string name);
+  ~ByteReader();
+  ByteReader(const ByteReader&) = delete;
+  ByteReader& operator=(const ByteReader&) = delete;
+
+  /// Fills `out` and returns how many bytes there were; fewer than asked for only at the end. Throws std::runtime_error
+  /// where the stream cannot be read or its gzip is damaged: bad checksum, early end, bytes after the end.
+  std::size_t read(std::span<std::uint8_t> out);
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  struct Gzip;
+
+  std::size_t read_raw(std::span<std::uint8_t> out);
+
+  std::istream& stream_;
+  std::string name_;
+  std::unique_ptr<Gzip> gzip_;
+};
+
+}  // namespace examples
