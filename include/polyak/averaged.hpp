@@ -41,29 +41,53 @@ To fit(From&& averager) {
   }
 }
 
+/// The folds of one step, each built where it stays: copied as a whole right after it was written member by member, a
+/// fold waits for the store buffer, and that costs as much as a step on a hundred weights.
+template <std::size_t I, class Fold>
+struct NumberedFold {
+  Fold fold;
+};
+template <class Numbers, class... Folds>
+struct FoldPack;
+template <std::size_t... Is, class... Folds>
+struct FoldPack<std::index_sequence<Is...>, Folds...> : NumberedFold<Is, Folds>... {
+  template <class F>
+  decltype(auto) apply(F f) const noexcept {
+    return f(NumberedFold<Is, Folds>::fold...);
+  }
+};
+
+template <class... Averagers>
+[[nodiscard]] auto begin_folds(std::tuple<Averagers...>& averagers, std::size_t n) {
+  using Pack = FoldPack<std::index_sequence_for<Averagers...>, decltype(std::declval<Averagers&>().begin_fold(n))...>;
+  return std::apply([n](auto&... each) { return Pack{{each.begin_fold(n)}...}; }, averagers);
+}
+
 /// An optimizer's update, with the folds of the averages in its loop where both sides allow it. Where they do not (a
 /// first fold, a step that folds nothing), the update and each fold pass over one cache-sized slice after the other.
-template <class Update, class... Folds>
+template <class Update, class Folds>
 class AveragedUpdate {
  public:
-  AveragedUpdate(Update update, std::tuple<Folds...> folds) : update_(std::move(update)), folds_(std::move(folds)) {}
+  template <class Optimizer, class Averagers>
+  AveragedUpdate(Optimizer& optimizer, Averagers& averagers, std::size_t n)
+      : update_(optimizer.begin_step(n)), folds_(begin_folds(averagers, n)) {}
 
   template <FloatingPoint Scalar>
   void operator()(const Slice<Scalar>& whole) noexcept {
-    if (each_fold([](const auto&... fold) { return (fold.idle() && ...); })) return update_(whole);
+    if (folds_.apply([](const auto&... fold) { return (fold.idle() && ...); })) return update_(whole);
     if (visit(whole, [n = whole.params.size()](auto move) { for_each_index(n, move); })) return;
     for_each_slice(whole, [this](const Slice<Scalar>& slice) {
       const std::span<const Scalar> weights = slice.params;
-      each_fold([&](const auto&... fold) { (fold.before(slice.offset, weights), ...); });
+      folds_.apply([&](const auto&... fold) { (fold.before(slice.offset, weights), ...); });
       update_(slice);
-      each_fold([&](const auto&... fold) { (fold.after(slice.offset, weights), ...); });
+      folds_.apply([&](const auto&... fold) { (fold.after(slice.offset, weights), ...); });
     });
   }
 
   template <FloatingPoint Scalar, class Visitor>
-  bool visit(const Slice<Scalar>& slice, Visitor visitor) noexcept {
+  bool visit(const Slice<Scalar>& slice, const Visitor& visitor) noexcept {
     if constexpr (ElementwiseUpdateOf<Update, Scalar>) {
-      return each_fold([&](const auto&... fold) {
+      return folds_.apply([&](const auto&... fold) {
         return (fold.simple() && ...) &&
                update_.visit(slice, [&](auto move) { visitor(then(move, fold.at(slice.offset)...)); });
       });
@@ -74,18 +98,17 @@ class AveragedUpdate {
 
   void commit() noexcept {
     update_.commit();
-    each_fold([](const auto&... fold) { (fold.commit(), ...); });
+    folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
   }
 
  private:
-  template <class F>
-  decltype(auto) each_fold(F f) noexcept {
-    return std::apply(f, folds_);
-  }
-
   Update update_;
-  std::tuple<Folds...> folds_;
+  Folds folds_;
 };
+
+template <class Optimizer, class Averagers>
+AveragedUpdate(Optimizer& optimizer, Averagers& averagers, std::size_t n)
+    -> AveragedUpdate<decltype(optimizer.begin_step(n)), decltype(begin_folds(averagers, n))>;
 
 /// An optimizer's scalar, if it says one.
 template <class Optimizer>
@@ -191,7 +214,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   [[nodiscard]] auto begin_step(std::size_t n)
     requires SlicewiseOptimizer<Optimizer>
   {
-    return detail::AveragedUpdate{optimizer_.begin_step(n), begin_folds(n)};
+    return detail::AveragedUpdate(optimizer_, averagers_, n);
   }
 
  private:
@@ -202,16 +225,12 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     return I == only ? 0 : I;
   }
 
-  [[nodiscard]] auto begin_folds(std::size_t n) {
-    return std::apply([n](auto&... each) { return std::tuple{each.begin_fold(n)...}; }, averagers_);
-  }
-
   template <class P, class G>
   void step_whole(P& params, const G& grad) {
     using Weights = std::span<const scalar_of<P&>>;
     const Weights weights = flat(params, name);
-    auto folds = begin_folds(weights.size());
-    std::apply([&](const auto&... fold) { (fold.before(0, weights), ...); }, folds);
+    const auto folds = detail::begin_folds(averagers_, weights.size());
+    folds.apply([&](const auto&... fold) { (fold.before(0, weights), ...); });
     if constexpr (requires { optimizer_.step(params, grad); }) {
       optimizer_.step(params, grad);
     } else {
@@ -219,7 +238,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     }
     const Weights moved = flat(params, name);  // a vector assigned to may have moved house
     if (moved.size() != weights.size()) detail::throw_bad_order(name, "the optimizer changed the number of parameters");
-    std::apply([&](const auto&... fold) { ((fold.after(0, moved), fold.commit()), ...); }, folds);
+    folds.apply([&](const auto&... fold) { ((fold.after(0, moved), fold.commit()), ...); });
   }
 
   Optimizer optimizer_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -175,6 +176,7 @@ class Averager {
     squares_ = (1 - a) * (1 - a) * squares_ + a * a;
     age_ = (1 - a) * (age_ + 1);
     start_mass_ *= 1 - a;
+    if (start_mass_ < std::numeric_limits<double>::min()) start_mass_ = 0;  // else slow subnormals for good
     state_ = state;
   }
   void check_size(std::size_t n) const {

@@ -120,7 +120,7 @@ class Sgd<Scalar>::Update {
 
   /// Hands over the move of one coordinate, with what this step does not need left out at compile time.
   template <class Visitor>
-  bool visit(const Slice<Scalar>& slice, Visitor visitor) const noexcept {
+  bool visit(const Slice<Scalar>& slice, const Visitor& visitor) const noexcept {
     if (decay_ == T(0)) {
       visit_momentum<false>(slice, visitor);
     } else {
@@ -149,7 +149,7 @@ class Sgd<Scalar>::Update {
         decay_(static_cast<T>(sgd.options_.weight_decay)) {}
 
   template <bool Decays, class Visitor>
-  void visit_momentum(const Slice<Scalar>& slice, Visitor& visitor) const noexcept {
+  void visit_momentum(const Slice<Scalar>& slice, const Visitor& visitor) const noexcept {
     if (momentum_ == T(0)) {
       visitor(move<Decays, Momentum::none>(slice));
     } else if (sgd_->options_.nesterov) {
