@@ -1,0 +1,4 @@
+#pragma once
+
+void register_vector_steps();
+void register_training();

@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Turns the JSON that polyak_bench writes into Markdown: each target met or not, and ratios of median times by size.
+
+    report.py RESULTS...                       all families, or an error that says what is missing
+    report.py --partial RESULTS...             what there is
+    report.py --readme README.md RESULTS...    also rewrites what is between <!-- overhead --> and <!-- /overhead -->
+
+RESULTS are JSON files or directories of them.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import sys
+from dataclasses import dataclass
+
+SCALARS = ("float", "double")
+SIZES = tuple(2**k for k in range(6, 25, 2))
+README_SIZES = tuple(2**k for k in range(10, 23, 4))
+MARKERS = ("<!-- overhead -->\n", "<!-- /overhead -->\n")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The time of a step of one family relative to that of another."""
+
+    what: str
+    family: str
+    base: str
+
+
+@dataclass(frozen=True)
+class Target:
+    comparison: Comparison
+    where: str
+    sizes: tuple  # the geometric mean of the ratio over these is held to the limit
+    scalars: tuple
+    limit: float
+
+
+EMA_TO_FUSED = Comparison("`Ema` of the weights' scalar / hand-fused loop", "ema_same_width", "hand_fused")
+EMA_TO_EIGEN = Comparison("`Ema` of the weights' scalar / two Eigen statements", "ema_same_width", "two_eigen")
+FOUR_EMAS = Comparison("four `Ema` in one `Averaged` / four separate updates", "four_emas", "four_separate_emas")
+SWA = Comparison("`Swa` of the weights' scalar, every 100 steps / plain `Sgd`", "swa_100_same_width", "bare")
+WIDE_SWA = Comparison("`Swa` every 100 steps / plain `Sgd`", "swa_100", "bare")
+TRAINING = Comparison("training with `Ema` / without", "training_with_ema", "training")
+SAME_CODE = Comparison("the same code twice", "ema", "ema_same_width")  # for double weights
+
+TARGETS = (
+    Target(EMA_TO_FUSED, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 1.10),
+    Target(EMA_TO_FUSED, "n = 64", SIZES[:1], SCALARS, 2.50),
+    Target(EMA_TO_EIGEN, "n ≥ 2¹⁸", SIZES[6:], SCALARS, 0.90),
+    Target(FOUR_EMAS, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 0.80),
+    Target(SWA, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 1.03),
+    Target(WIDE_SWA, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 1.03),
+    Target(TRAINING, "Fashion-MNIST, batch 10", (10,), ("",), 1.08),
+    Target(TRAINING, "Fashion-MNIST, batch 100", (100,), ("",), 1.03),
+)
+
+BY_HAND = (
+    Comparison("one EMA by hand: fused loop", "hand_fused", "bare"),
+    Comparison("one EMA by hand: two Eigen statements", "two_eigen", "bare"),
+)
+BY_POLYAK = (
+    Comparison("`Ema`, shadow of the weights' scalar", "ema_same_width", "bare"),
+    Comparison("`Ema`", "ema", "bare"),
+    Comparison("`TailAverage`", "tail_average", "bare"),
+    Comparison("`Swa` every 100 steps", "swa_100", "bare"),
+)
+SEVERAL = (
+    Comparison("two `Ema`, shadows of the weights' scalar", "two_emas", "bare"),
+    Comparison("four `Ema`, shadows of the weights' scalar", "four_emas", "bare"),
+    Comparison("four `Ema` by separate updates", "four_separate_emas", "bare"),
+)
+MOMENTUM = (Comparison("`Ema` of `Sgd` with momentum / without average", "momentum_ema", "momentum"),)
+
+
+class ReportError(Exception):
+    pass
+
+
+def benchmark_name(family, scalar, n):
+    return f"{family}<{scalar}>/{n}" if scalar else f"{family}/{n}"
+
+
+class Results:
+    """The times of all repetitions by name, from any number of files of one machine and build."""
+
+    def __init__(self, files):
+        self.times = {}
+        self.failures = {}
+        self.context = None
+        self.load = 0.0
+        for file in files:
+            inside = sorted(os.path.join(file, name) for name in os.listdir(file)) if os.path.isdir(file) else [file]
+            for each in inside:
+                self._read(each)
+
+    def _read(self, file):
+        try:
+            with open(file, encoding="utf-8") as stream:
+                content = json.load(stream)
+        except OSError as error:
+            raise ReportError(f"{file}: {error.strerror}") from error
+        except ValueError as error:
+            raise ReportError(f"{file}: not JSON, or cut short: {error}") from error
+        try:
+            context = {key: content["context"][key] for key in ("cpu", "compiler", "flags")}
+            self.load = max([self.load, *content["context"].get("load_avg", [])])
+            for run in content["benchmarks"]:
+                if run.get("error_occurred"):
+                    self.failures[run["name"]] = run["error_message"]
+                elif run["run_type"] == "iteration":
+                    nanoseconds = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}[run["time_unit"]]
+                    self.times.setdefault(run["name"], []).append(run["cpu_time"] * nanoseconds)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ReportError(f"{file}: not written by polyak_bench: {error!r} is missing or wrong") from error
+        if self.context not in (None, context):
+            raise ReportError(f"{file}: of another machine or build than the files before: {context}, {self.context}")
+        self.context = context
+
+    def median(self, *name):
+        return statistics.median(self.times[benchmark_name(*name)])
+
+    def missing(self, comparison, scalar, sizes):
+        names = (benchmark_name(f, scalar, n) for n in sizes for f in (comparison.family, comparison.base))
+        return [name for name in names if name not in self.times]
+
+    def ratio(self, comparison, scalar, sizes):
+        """The geometric mean over sizes of the ratio of medians, or None where something was not measured."""
+        if self.missing(comparison, scalar, sizes):
+            return None
+        return statistics.geometric_mean(
+            self.median(comparison.family, scalar, n) / self.median(comparison.base, scalar, n) for n in sizes
+        )
+
+    def quartiles(self, comparison, scalar, sizes):
+        """Those of the same ratio taken from one repetition at a time."""
+        series = lambda family: [self.times[benchmark_name(family, scalar, n)] for n in sizes]
+        bases, tops = zip(*series(comparison.base)), zip(*series(comparison.family))
+        ratios = [
+            statistics.geometric_mean(t / b for t, b in zip(top, base)) for top, base in zip(tops, bases)
+        ]
+        if len(ratios) < 2:
+            return ratios[0], ratios[0]
+        low, _, high = statistics.quantiles(ratios, method="inclusive")
+        return low, high
+
+
+def require_all(results):
+    comparisons = [(t.comparison, scalar, t.sizes) for t in TARGETS for scalar in t.scalars]
+    comparisons += [(c, s, SIZES) for c in BY_HAND + BY_POLYAK + SEVERAL + MOMENTUM for s in SCALARS]
+    missing = list(dict.fromkeys(name for c in comparisons for name in results.missing(*c)))
+    if missing:
+        reasons = [f"{name}: {results.failures.get(name, 'not measured')}" for name in missing[:5]]
+        more = f"\nand {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise ReportError("\n".join(reasons) + more + "\n(--partial reports what there is)")
+
+
+def table(rows):
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|---|" + "--:|" * (len(rows[0]) - 1), *body]) + "\n"
+
+
+def power_of_two(n):
+    return "2" + str(n.bit_length() - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def cell(value, digits=2):
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def targets_table(results):
+    rows = [("ratio of median times", "where", "weights", "at most", "measured", "quartiles", "")]
+    for target in TARGETS:
+        for scalar in target.scalars:
+            measured = results.ratio(target.comparison, scalar, target.sizes)
+            spread, verdict = "–", "not measured"
+            if measured is not None:
+                spread = "{:.3f} … {:.3f}".format(*results.quartiles(target.comparison, scalar, target.sizes))
+                verdict = "met" if measured <= target.limit else "**not met**"
+            rows.append((target.comparison.what, target.where, scalar or "float", cell(target.limit),
+                         cell(measured, 3), spread, verdict))
+    return table(rows)
+
+
+def ratios_table(results, comparisons, scalars_and_sizes):
+    heads = [f"{scalar}, {power_of_two(n)}" for scalar, n in scalars_and_sizes]
+    rows = [("n weights", *heads)]
+    for comparison in comparisons:
+        rows.append((comparison.what, *(cell(results.ratio(comparison, s, (n,))) for s, n in scalars_and_sizes)))
+    return table(rows)
+
+
+def size_table(results, scalar):
+    sizes = [(scalar, n) for n in SIZES]
+    lines = ratios_table(results, BY_HAND + BY_POLYAK + SEVERAL + MOMENTUM, sizes).split("\n")
+    measured = (results.times.get(benchmark_name("bare", *size)) for size in sizes)
+    bare = [f"{statistics.median(times):.3g} ns" if times else "–" for times in measured]
+    return "\n".join([*lines[:2], f"| plain `Sgd` | {' | '.join(bare)} |", *lines[2:]])
+
+
+def provenance(results):
+    return "{cpu}, {compiler}, `{flags}`".format(**results.context)
+
+
+def report(results):
+    repetitions = sorted({len(times) for times in results.times.values()})
+    text = f"{provenance(results)}; {repetitions[0]} to {repetitions[-1]} repetitions, "
+    text += f"load average at most {results.load:.1f}.\n\n{targets_table(results)}\n"
+    for scalar in SCALARS:
+        text += f"Time of a step relative to plain `Sgd`, {scalar} weights:\n\n{size_table(results, scalar)}\n"
+    twice = [results.ratio(SAME_CODE, "double", (n,)) for n in SIZES]
+    noise = [abs(math.log(ratio)) for ratio in twice if ratio]
+    if noise:
+        text += f"Noise: `Ema` of double weights is measured twice; the two differ by {statistics.median(noise):.1%} "
+        text += f"in the median size, {max(noise):.1%} in the worst.\n\n"
+    return text + "".join(f"Failed: {name}: {message}\n" for name, message in results.failures.items())
+
+
+def readme_block(results):
+    sizes = [(scalar, n) for scalar in SCALARS for n in README_SIZES]
+    extra = {n: f"{results.ratio(TRAINING, '', (n,)) - 1:+.1%}" for n in (10, 100)}
+    return (
+        f"Time of a step on n weights with an average, relative to plain `Sgd`, the gradient being at hand\n"
+        f"({provenance(results)}):\n\n{ratios_table(results, BY_POLYAK + SEVERAL + BY_HAND, sizes)}\n"
+        f"Computing a gradient costs more than all of this: a step of softmax regression on Fashion-MNIST, gradient\n"
+        f"included, takes {extra[10]} with an `Ema` at batch size 10 and {extra[100]} at 100.\n"
+    )
+
+
+def rewrite_readme(path, block):
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            text = stream.read()
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror}") from error
+    before, after = MARKERS
+    if text.count(before) != 1 or text.count(after) != 1 or text.index(before) > text.index(after):
+        raise ReportError(f"{path}: expected one line {before.strip()} and then one line {after.strip()}")
+    head, rest = text.split(before)
+    tail = rest.split(after)[1]
+    with open(path + ".new", "w", encoding="utf-8", newline="") as stream:
+        stream.write(head + before + block + after + tail)
+    os.replace(path + ".new", path)
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="+", metavar="RESULTS")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--partial", action="store_true", help="report what there is")
+    which.add_argument("--readme", metavar="FILE", help="rewrite the overhead table of this file")
+    options = parser.parse_args(arguments)
+    try:
+        results = Results(options.results)
+        if not results.times and not results.failures:
+            raise ReportError("no measurements in " + ", ".join(options.results))
+        if not options.partial:
+            require_all(results)
+        if options.readme:
+            rewrite_readme(options.readme, readme_block(results))
+        print(report(results), end="")
+    except ReportError as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,220 @@
+#include <benchmark/benchmark.h>
+
+#include <polyak/polyak.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <tuple>
+
+#include "benchmarks.hpp"
+
+// One optimizer step on n weights whose gradient is at hand, by polyak and by what one would write by hand. The time an
+// iteration is that of a step.
+
+namespace {
+
+using polyak::Averaged;
+using polyak::Ema;
+using polyak::Sgd;
+using polyak::Swa;
+using polyak::TailAverage;
+
+constexpr double rate = 0.01;
+constexpr double gain = 0.001;
+
+/// Weights of order one that drift slowly, up and down in turn: nothing is ever subnormal, which would be slow.
+template <class Scalar>
+struct Problem {
+  explicit Problem(Eigen::Index n) : weights(n), gradient(n) {
+    for (Eigen::Index i = 0; i < n; ++i) {
+      weights[i] = Scalar(1);
+      gradient[i] = Scalar(i % 2 == 0 ? 1e-4 : -1e-4);
+    }
+  }
+  Eigen::VectorX<Scalar> weights;
+  Eigen::VectorX<Scalar> gradient;
+};
+
+/// As in real training, where the gradient is computed in between, nothing may stay in registers from step to step.
+template <class T>
+void escape(T& object) {
+  auto* pointer = &object;
+  benchmark::DoNotOptimize(pointer);
+}
+
+/// Times step(), in whole periods. The warm-up makes the first folds, which allocate, and touches every page.
+template <class Step>
+void time_steps(benchmark::State& state, benchmark::IterationCount period, Step step) {
+  const auto n = state.range(0);
+  const auto take = [&](std::int64_t steps) {
+    for (std::int64_t i = 0; i < steps; ++i) {
+      step();
+      benchmark::ClobberMemory();
+    }
+  };
+  take(std::clamp<std::int64_t>((1 << 18) / n, 3, 2000));
+  // Short steps are taken a hundred at a time, to keep the cost of the timing loop out.
+  const benchmark::IterationCount turn = n <= (1 << 14) ? 100 : period;
+  while (state.KeepRunningBatch(turn)) take(turn);
+}
+
+template <class Scalar, class Optimizer>
+void time_optimizer(benchmark::State& state, Optimizer optimizer, benchmark::IterationCount period = 1) {
+  Problem<Scalar> problem(state.range(0));
+  escape(problem);
+  escape(optimizer);
+  time_steps(state, period, [&] { optimizer.step(problem.weights, problem.gradient); });
+}
+
+template <class Scalar>
+Sgd<Scalar> sgd() {
+  return Sgd<Scalar>{{.learning_rate = rate}};
+}
+template <class Scalar>
+Sgd<Scalar> momentum_sgd() {
+  return Sgd<Scalar>{{.learning_rate = rate, .momentum = 0.9}};
+}
+
+// Without averaging.
+
+template <class Scalar>
+void bare(benchmark::State& state) {
+  time_optimizer<Scalar>(state, sgd<Scalar>());
+}
+
+template <class Scalar>
+void momentum(benchmark::State& state) {
+  time_optimizer<Scalar>(state, momentum_sgd<Scalar>());
+}
+
+// SGD and an EMA by hand.
+
+/// The limit: the arithmetic alone, its coefficients given, its arrays known to be apart.
+template <class Scalar>
+[[gnu::noinline]] void fused_loop(Scalar* __restrict weights, const Scalar* __restrict gradient,
+                                  Scalar* __restrict shadow, Eigen::Index n, Scalar eta, Scalar a) {
+  for (Eigen::Index i = 0; i < n; ++i) {
+    weights[i] -= eta * gradient[i];
+    shadow[i] += a * (weights[i] - shadow[i]);
+  }
+}
+
+template <class Scalar>
+[[gnu::noinline]] void two_statements(Eigen::VectorX<Scalar>& weights, const Eigen::VectorX<Scalar>& gradient,
+                                      Eigen::VectorX<Scalar>& shadow, Scalar eta, Scalar a) {
+  weights -= eta * gradient;
+  shadow += a * (weights - shadow);
+}
+
+template <class Scalar>
+void hand_fused(benchmark::State& state) {
+  Problem<Scalar> problem(state.range(0));
+  Eigen::VectorX<Scalar> shadow = problem.weights;
+  escape(problem);
+  escape(shadow);
+  time_steps(state, 1, [&] {
+    fused_loop(problem.weights.data(), problem.gradient.data(), shadow.data(), shadow.size(), Scalar(rate),
+               Scalar(gain));
+  });
+}
+
+template <class Scalar>
+void two_eigen(benchmark::State& state) {
+  Problem<Scalar> problem(state.range(0));
+  Eigen::VectorX<Scalar> shadow = problem.weights;
+  escape(problem);
+  escape(shadow);
+  time_steps(state, 1, [&] { two_statements(problem.weights, problem.gradient, shadow, Scalar(rate), Scalar(gain)); });
+}
+
+// Shadows of the scalar of the weights.
+
+template <class Scalar>
+void ema_same_width(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Ema<Scalar>{}});
+}
+
+template <class Scalar>
+void swa_100_same_width(benchmark::State& state) {
+  // Started at once, so that the warm-up takes the first snapshot; then every hundred steps hold one.
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Swa<Scalar>{{.start = 1, .period = 100}}}, 100);
+}
+
+template <class Scalar>
+void two_emas(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Ema<Scalar>{{.decay = 0.9}}, Ema<Scalar>{{.decay = 0.99}}});
+}
+
+template <class Scalar>
+void four_emas(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Ema<Scalar>{{.decay = 0.9}}, Ema<Scalar>{{.decay = 0.99}},
+                                         Ema<Scalar>{{.decay = 0.999}}, Ema<Scalar>{{.decay = 0.9999}}});
+}
+
+/// The same four by a step and four updates, each of which passes over the weights again.
+template <class Scalar>
+void four_separate_emas(benchmark::State& state) {
+  Problem<Scalar> problem(state.range(0));
+  auto optimizer = sgd<Scalar>();
+  std::tuple emas{Ema<Scalar>{{.decay = 0.9}}, Ema<Scalar>{{.decay = 0.99}}, Ema<Scalar>{{.decay = 0.999}},
+                  Ema<Scalar>{{.decay = 0.9999}}};
+  escape(problem);
+  escape(optimizer);
+  escape(emas);
+  time_steps(state, 1, [&] {
+    optimizer.step(problem.weights, problem.gradient);
+    std::apply([&](auto&... each) { (each.update(problem.weights), ...); }, emas);
+  });
+}
+
+// Shadows of double, which is the default.
+
+template <class Scalar>
+void ema(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Ema{}});
+}
+
+template <class Scalar>
+void tail_average(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), TailAverage{}});
+}
+
+template <class Scalar>
+void swa_100(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Swa{{.start = 1, .period = 100}}}, 100);
+}
+
+template <class Scalar>
+void momentum_ema(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{momentum_sgd<Scalar>(), Ema{}});
+}
+
+template <class Scalar>
+void register_families(const std::string& scalar) {
+  const auto add = [&](const std::string& family, void (*function)(benchmark::State&)) {
+    benchmark::RegisterBenchmark((family + "<" + scalar + ">").c_str(), function)
+        ->RangeMultiplier(4)
+        ->Range(1 << 6, 1 << 24);
+  };
+  add("bare", bare<Scalar>);
+  add("momentum", momentum<Scalar>);
+  add("hand_fused", hand_fused<Scalar>);
+  add("two_eigen", two_eigen<Scalar>);
+  add("ema_same_width", ema_same_width<Scalar>);
+  add("swa_100_same_width", swa_100_same_width<Scalar>);
+  add("two_emas", two_emas<Scalar>);
+  add("four_emas", four_emas<Scalar>);
+  add("four_separate_emas", four_separate_emas<Scalar>);
+  add("ema", ema<Scalar>);
+  add("tail_average", tail_average<Scalar>);
+  add("swa_100", swa_100<Scalar>);
+  add("momentum_ema", momentum_ema<Scalar>);
+}
+
+}  // namespace
+
+void register_vector_steps() {
+  register_families<float>("float");
+  register_families<double>("double");
+}

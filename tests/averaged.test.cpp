@@ -1,0 +1,564 @@
+#include <polyak/averaged.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+using namespace polyak;
+using Eigen::VectorXd;
+using support::constant;
+using support::error_of;
+
+namespace {
+
+/// Moves against the gradient, whole steps only, and fails on demand.
+struct Stubborn {
+  bool fails = false;
+  int steps = 0;
+  int resets = 0;
+
+  void step(VectorXd& params, const VectorXd& grad) {
+    if (fails) throw std::runtime_error("not today");
+    params -= grad;
+    ++steps;
+  }
+  void reset() { ++resets; }
+};
+
+void descend(VectorXd& params, const VectorXd& grad) { params -= grad; }
+
+/// Two optimizers whose parts have the same history go on alike: the strictest comparison there is.
+template <class Optimizer, std::size_t... I>
+void go_on_alike(Optimizer a, Optimizer b, VectorXd theta_a, VectorXd theta_b, std::index_sequence<I...>) {
+  support::Random random(99);
+  for (int t = 0; t < 6; ++t) {
+    const VectorXd grad = random.vector(theta_a.size());
+    a.step(theta_a, grad);
+    b.step(theta_b, grad);
+    REQUIRE(support::same_bits(theta_a, theta_b));
+    const auto same = [](const auto& x, const auto& y) {
+      REQUIRE(x.steps() == y.steps());
+      REQUIRE(x.count() == y.count());
+      REQUIRE(x.effective_sample_size() == y.effective_sample_size());
+      REQUIRE(x.mean_age() == y.mean_age());
+      REQUIRE(x.start_mass() == y.start_mass());
+      REQUIRE(x.has_average() == y.has_average());
+      if (x.has_average()) REQUIRE(support::same_bits(x.average(), y.average()));
+    };
+    (same(a.template averager<I>(), b.template averager<I>()), ...);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("with no averager named there is an Ema") {
+  Averaged opt{Sgd{{.learning_rate = 1}}};
+  STATIC_REQUIRE(std::same_as<decltype(opt), Averaged<Sgd<>>>);
+  STATIC_REQUIRE(std::same_as<std::remove_cvref_t<decltype(opt.averager())>, Ema<>>);
+  CHECK(opt.averager().options().decay.number() == 0.999);
+  VectorXd theta = constant(2, 1);
+  opt.step(theta, constant(2, 0.5));
+  CHECK(opt.average() == theta);
+}
+
+TEST_CASE("anything that steps or can be called is an optimizer") {
+  const auto run = [](auto optimizer) {
+    Averaged opt{std::move(optimizer), TailAverage{}};
+    VectorXd theta = constant(3, 4);
+    const VectorXd grad = constant(3, 1);
+    opt.step(theta, grad);
+    opt.step(theta, grad);
+    CHECK(theta == constant(3, 2));
+    CHECK(opt.average() == constant(3, 2.5));
+    CHECK(opt.averager().count() == 2);
+  };
+  run(Stubborn{});
+  run(descend);
+  run(&descend);
+  run(std::function<void(VectorXd&, const VectorXd&)>(descend));
+  run([](auto& params, const auto& grad) { params -= grad; });
+  run([calls = 0](VectorXd& params, const VectorXd& grad) mutable {
+    ++calls;
+    params -= grad;
+  });
+  run([only = std::make_unique<double>(1)](VectorXd& params, const VectorXd& grad) { params -= *only * grad; });
+  run(Averaged{Stubborn{}});
+  run(Averaged{Averaged{&descend, Swa{}}, Ema{}});
+}
+
+TEST_CASE("a whole step may replace the parameters' memory") {
+  Averaged opt{[](std::vector<double>& params, const std::vector<double>& grad) {
+                 std::vector<double> moved(params);
+                 for (std::size_t i = 0; i < moved.size(); ++i) moved[i] -= grad[i];
+                 params.swap(moved);
+               },
+               TailAverage{}, Ema{{.decay = 0.5, .bias_correction = false}}};
+  std::vector<double> theta{4, 8};
+  opt.step(theta, std::vector<double>{2, 2});
+  CHECK(theta == std::vector<double>{2, 6});
+  CHECK(opt.average<0>() == VectorXd{{2, 6}});
+  CHECK(opt.average<1>() == VectorXd{{3, 7}});
+}
+
+TEST_CASE("a whole step must not change the number of parameters") {
+  Averaged opt{[](VectorXd& params, const VectorXd&) { params.conservativeResize(params.size() + 1); }, TailAverage{}};
+  VectorXd theta = constant(3, 1);
+  CHECK(error_of([&] { opt.step(theta, theta); }) ==
+        "logic_error: polyak::Averaged: the optimizer changed the number of parameters");
+  CHECK(opt.averager().steps() == 0);
+  CHECK_FALSE(opt.has_average());
+}
+
+TEST_CASE("an optimizer that throws leaves every average as it was") {
+  Averaged opt{Stubborn{}, TailAverage{}, Ema{{.decay = 0.5, .bias_correction = false}}, Swa{{.period = 2}}};
+  VectorXd theta = constant(2, 8);
+  opt.optimizer().fails = true;
+  CHECK_THROWS_WITH(opt.step(theta, constant(2, 1)), "not today");
+  CHECK(opt.averager<0>().steps() == 0);
+  CHECK_FALSE(opt.has_average<1>());
+  opt.optimizer().fails = false;
+  theta = constant(2, 4);  // so the uncorrected average starts from here, not from 8
+  opt.step(theta, constant(2, 2));
+  CHECK(opt.average<1>() == constant(2, 3));
+
+  auto before = opt;
+  const VectorXd there = theta;
+  opt.optimizer().fails = true;
+  CHECK_THROWS_WITH(opt.step(theta, constant(2, 1)), "not today");
+  CHECK(theta == there);
+  opt.optimizer().fails = false;
+  go_on_alike(opt, before, theta, there, std::make_index_sequence<3>());
+}
+
+TEST_CASE("an optimizer taken whole is not asked where an average cannot fold") {
+  int fails = 0;
+  const auto gain = [&fails](std::uint64_t k) {
+    if (fails > 0) throw std::runtime_error("no gain");
+    return 1 / static_cast<double>(k);
+  };
+  Averaged opt{Stubborn{}, TailAverage{}, GainAverage{{.gain = gain}}};
+  VectorXd theta = constant(2, 8);
+  opt.step(theta, constant(2, 1));
+  const auto before = opt;
+  fails = 1;
+  CHECK_THROWS_WITH(opt.step(theta, constant(2, 1)), "no gain");
+  fails = 0;
+  CHECK(theta == constant(2, 7));
+  CHECK(opt.optimizer().steps == 1);
+  {
+    const auto guard = opt.swap_in<0>(theta);
+    CHECK_THROWS_AS(opt.step(theta, constant(2, 1)), std::logic_error);
+    CHECK(opt.optimizer().steps == 1);
+  }
+  CHECK(theta == constant(2, 7));
+  go_on_alike(opt, before, theta, theta, std::make_index_sequence<2>());
+}
+
+TEST_CASE("whatever throws before the pass leaves everything as it was, bit for bit") {
+  int fails = 0;  // which of the callables throws
+  const auto rate = [&fails](std::uint64_t t) {
+    if (fails == 1) throw std::runtime_error("rate");
+    return 0.1 / static_cast<double>(t + 1);
+  };
+  const auto momentum = [&fails](std::uint64_t) {
+    if (fails == 2) throw std::runtime_error("momentum");
+    return 0.9;
+  };
+  const auto gain = [&fails](std::uint64_t k) {
+    if (fails == 3) throw std::runtime_error("gain");
+    return fails == 5 ? 1.5 : 1 / static_cast<double>(k);
+  };
+  const auto decay = [&fails](std::uint64_t k) {
+    if (fails == 4) throw std::runtime_error("decay");
+    return fails == 6 ? 1.0 : static_cast<double>(k) / static_cast<double>(k + 3);
+  };
+  Averaged opt{Sgd{{.learning_rate = rate, .momentum = momentum, .nesterov = true, .weight_decay = 0.01}},
+               TailAverage{{.start = 2}}, GainAverage{{.gain = gain}}, Ema{{.decay = decay}},
+               Ema{{.decay = decay, .bias_correction = false, .start = 3}}, Swa{{.period = 2}}};
+  support::Random random(8);
+  VectorXd theta = random.vector(700);
+
+  for (int t = 0; t < 6; ++t) {
+    const VectorXd grad = random.vector(700);
+    const auto before = opt;
+    const VectorXd there = theta;
+    const auto untouched = [&] {
+      fails = 0;
+      REQUIRE(support::same_bits(theta, there));
+      REQUIRE(opt.optimizer().steps() == static_cast<std::uint64_t>(t));
+      go_on_alike(opt, before, theta, there, std::make_index_sequence<5>());
+    };
+    const std::vector<std::string> errors{
+        "", "rate", "momentum", "gain", "decay",
+        "polyak::GainAverage: gain must be in [0, 1], got 1.5 at fold " + std::to_string(t + 1),
+        "polyak::Ema: decay must be in [0, 1), got 1 at fold " + std::to_string(t + 1)};
+    for (int failure = 1; failure <= 6; ++failure) {
+      fails = failure;
+      CHECK_THROWS_WITH(opt.step(theta, grad), errors[static_cast<std::size_t>(failure)]);
+      untouched();
+    }
+    CHECK_THROWS_AS(opt.step(theta, constant(3, 1)), std::invalid_argument);
+    untouched();
+    CHECK_THROWS_AS(opt.step(theta, Eigen::Map<const VectorXd>(theta.data() + 1, 699)), std::invalid_argument);
+    untouched();
+    if (t > 0) {
+      VectorXd longer = constant(701, 1);
+      CHECK(error_of([&] { opt.step(longer, longer); }) ==
+            "invalid_argument: polyak::Sgd: parameters must keep the size of the first step, 700, got 701");
+      CHECK(longer == constant(701, 1));
+      untouched();
+      const auto guard = opt.swap_in<1>(theta);
+      const VectorXd swapped = theta;
+      CHECK_THROWS_AS(opt.step(theta, grad), std::logic_error);
+      CHECK(support::same_bits(theta, swapped));
+    }
+    untouched();
+    opt.step(theta, grad);
+  }
+}
+
+TEST_CASE("the size is that of the first step also where the optimizer does not care") {
+  Averaged opt{&descend, TailAverage{}};
+  VectorXd theta = constant(3, 1);
+  opt.step(theta, theta);
+  VectorXd longer = constant(4, 1);
+  CHECK(error_of([&] { opt.step(longer, longer); }) ==
+        "invalid_argument: polyak::TailAverage: parameters must keep the size of the average, 3, got 4");
+  CHECK(longer == constant(4, 1));
+}
+
+TEST_CASE("several averagers share the steps and are read by index") {
+  Averaged opt{Sgd{{.learning_rate = 1}}, TailAverage{}, Swa{{.start = 2, .period = 2}}, Ema{{.decay = 0}}};
+  VectorXd theta{{0}};
+  for (int t = 0; t < 4; ++t) opt.step(theta, VectorXd{{-1}});
+  CHECK(opt.average<0>()[0] == 2.5);
+  CHECK(opt.average<1>()[0] == 3);
+  CHECK(opt.average<2>()[0] == 4);
+  CHECK(opt.averager<1>().count() == 2);
+  CHECK(opt.has_average<1>());
+  CHECK(opt.average_or<1>(theta)[0] == 3);
+  VectorXd copy(1);
+  opt.copy_average_to<0>(copy);
+  CHECK(copy[0] == 2.5);
+  {
+    const auto guard = opt.swap_in<1>(theta);
+    CHECK(theta[0] == 3);
+    CHECK(error_of([&] { auto other = opt.swap_in<0>(theta); }) ==
+          "logic_error: polyak::Swa: the average is swapped in; restore the trained weights first");
+    CHECK(error_of([&] { opt.step(theta, theta); }) ==
+          "logic_error: polyak::Swa: the average is swapped in; restore the trained weights first");
+    CHECK(theta[0] == 3);
+  }
+  CHECK(theta[0] == 4);
+  opt.step(theta, VectorXd{{-1}});
+  CHECK(opt.average<0>()[0] == 3);
+}
+
+TEST_CASE("reading goes through to the one averager") {
+  Averaged opt{Sgd{{.learning_rate = 1}}, TailAverage{{.start = 2}}};
+  VectorXd theta{{8, 0}};
+  opt.step(theta, VectorXd{{1, 0}});
+  CHECK_FALSE(opt.has_average());
+  CHECK(error_of([&] { (void)opt.average(); }) ==
+        "logic_error: polyak::TailAverage: there is no average before the first fold");
+  CHECK(opt.average_or(theta) == theta);
+  opt.step(theta, VectorXd{{1, 0}});
+  opt.step(theta, VectorXd{{1, 0}});
+  CHECK(opt.has_average());
+  CHECK(opt.average() == VectorXd{{5.5, 0}});
+  CHECK(&opt.average() == &opt.averager().average());
+  CHECK(opt.average_or(theta) == opt.average());
+  std::vector<float> narrow(2);
+  opt.copy_average_to(narrow);
+  CHECK(narrow == std::vector<float>{5.5f, 0});
+  const auto& constant_view = opt;
+  CHECK(constant_view.average()[0] == 5.5);
+  CHECK(constant_view.optimizer().steps() == 3);
+}
+
+TEST_CASE("swapping in: the guard restores on scope exit, on request and by exception") {
+  Averaged opt{Sgd{{.learning_rate = 1}}, TailAverage{}};
+  VectorXd theta{{8}};
+  for (int t = 0; t < 3; ++t) opt.step(theta, VectorXd{{1}});
+  const auto before = opt;
+  SECTION("scope") {
+    {
+      const auto guard = opt.swap_in(theta);
+      CHECK(theta[0] == 6);
+    }
+    CHECK(theta[0] == 5);
+  }
+  SECTION("request") {
+    auto guard = opt.swap_in(theta);
+    guard.restore();
+    CHECK(theta[0] == 5);
+    opt.step(theta, VectorXd{{0}});
+    CHECK(opt.average()[0] == 5.75);
+    return;
+  }
+  SECTION("exception") {
+    const auto evaluate = [&] {
+      const auto guard = opt.swap_in(theta);
+      CHECK(theta[0] == 6);
+      throw std::runtime_error("the evaluation failed");
+    };
+    CHECK_THROWS_WITH(evaluate(), "the evaluation failed");
+    CHECK(theta[0] == 5);
+  }
+  SECTION("a step while swapped in moves nothing") {
+    const auto guard = opt.swap_in(theta);
+    VectorXd other{{3}};
+    CHECK_THROWS_AS(opt.step(theta, theta), std::logic_error);
+    CHECK_THROWS_AS(opt.step(other, other), std::logic_error);
+    CHECK_THROWS_AS(opt.averager().update(theta), std::logic_error);
+    CHECK(theta[0] == 6);
+    CHECK(other[0] == 3);
+  }
+  go_on_alike(opt, before, theta, VectorXd{{5}}, std::make_index_sequence<1>());
+}
+
+TEST_CASE("a swapped-in Averaged may move and may be copied") {
+  Averaged opt{Sgd{{.learning_rate = 1}}, TailAverage{}};
+  VectorXd theta{{8}};
+  for (int t = 0; t < 3; ++t) opt.step(theta, VectorXd{{1}});
+  auto guard = opt.swap_in(theta);
+
+  auto copy = opt;
+  VectorXd other{{5}};
+  copy.step(other, VectorXd{{1}});
+  CHECK(copy.average()[0] == 5.5);
+  CHECK(opt.average()[0] == 6);
+
+  auto moved = std::move(opt);
+  CHECK_THROWS_AS(moved.step(theta, theta), std::logic_error);
+  CHECK_THROWS_AS(moved.swap_in(theta), std::logic_error);
+  auto moved_guard = std::move(guard);
+  CHECK_THROWS_AS(moved.step(theta, theta), std::logic_error);
+  moved_guard.restore();
+  CHECK(theta[0] == 5);
+  moved.step(theta, VectorXd{{1}});
+  CHECK(moved.average()[0] == 5.5);
+}
+
+TEST_CASE("what is assigned over a swapped-in Averaged waits for the weights as well") {
+  for (const bool by_move : {false, true}) {
+    Averaged opt{Sgd{{.learning_rate = 1}}, TailAverage{}};
+    VectorXd theta{{8}};
+    opt.step(theta, VectorXd{{1}});
+    opt.step(theta, VectorXd{{1}});
+    auto guard = opt.swap_in(theta);
+    Averaged fresh{Sgd{{.learning_rate = 1}}, TailAverage{}};
+    if (by_move) {
+      opt = std::move(fresh);
+    } else {
+      opt = fresh;
+    }
+    // The weights are still the average, and the guard would undo a step.
+    CHECK_THROWS_AS(opt.step(theta, VectorXd{{1}}), std::logic_error);
+    guard.restore();
+    CHECK(theta[0] == 6);
+    opt.step(theta, VectorXd{{1}});
+    CHECK(opt.average()[0] == 5);
+  }
+}
+
+TEST_CASE("T steps are T/2, a copy or a move, and T/2") {
+  Averaged opt{Sgd{{.learning_rate = Cosine{{.initial = 0.1, .steps = 20}}, .momentum = 0.9}}, Ema{{.decay = 0.9}},
+               TailAverage{{.start = 7}}, Swa{{.period = 3}}};
+  support::Random random(10);
+  const VectorXd start = random.vector(600);
+  std::vector<VectorXd> grads;
+  for (int t = 0; t < 20; ++t) grads.push_back(random.vector(600));
+
+  auto whole = opt;
+  VectorXd expected = start;
+  for (const auto& grad : grads) whole.step(expected, grad);
+
+  VectorXd theta = start;
+  for (std::size_t t = 0; t < 10; ++t) opt.step(theta, grads[t]);
+  auto copy = opt;
+  VectorXd elsewhere = theta;
+  for (int t = 0; t < 3; ++t) opt.step(elsewhere, grads[0]);  // must not be seen by the copy
+  auto moved = std::move(copy);
+  for (std::size_t t = 10; t < 15; ++t) moved.step(theta, grads[t]);
+  opt = moved;
+  moved.reset();
+  for (std::size_t t = 15; t < 20; ++t) opt.step(theta, grads[t]);
+
+  CHECK(support::same_bits(theta, expected));
+  CHECK(support::same_bits(opt.average<0>(), whole.average<0>()));
+  CHECK(support::same_bits(opt.average<1>(), whole.average<1>()));
+  CHECK(support::same_bits(opt.average<2>(), whole.average<2>()));
+  CHECK(opt.optimizer().steps() == 20);
+}
+
+TEST_CASE("an Averaged that is reset is as after construction") {
+  Averaged opt{Sgd{{.learning_rate = 0.5, .momentum = 0.5}}, Ema{{.decay = 0.5}}, Swa{{.period = 2}}};
+  const auto fresh = opt;
+  VectorXd theta = constant(3, 1);
+  for (int t = 0; t < 5; ++t) opt.step(theta, theta);
+  opt.reset();
+  CHECK(opt.optimizer().steps() == 0);
+  CHECK_FALSE(opt.has_average<0>());
+  CHECK_FALSE(opt.has_average<1>());
+  go_on_alike(opt, fresh, constant(7, 1), constant(7, 1), std::make_index_sequence<2>());
+
+  Averaged whole{Stubborn{}};
+  whole.step(theta, theta);
+  whole.reset();
+  CHECK(whole.optimizer().resets == 1);
+  CHECK(whole.averager().steps() == 0);
+  Averaged forgetful{&descend};  // has no reset of its own
+  forgetful.step(theta, theta);
+  forgetful.reset();
+  CHECK_FALSE(forgetful.has_average());
+}
+
+TEST_CASE("the uncorrected average starts from the weights before its first fold") {
+  const auto average_after = [](std::uint64_t start, std::uint64_t every) {
+    Averaged opt{Sgd{{.learning_rate = 1}},
+                 Ema{{.decay = 0.5, .bias_correction = false, .start = start, .every = every}}};
+    VectorXd theta{{0}};
+    while (!opt.has_average()) opt.step(theta, VectorXd{{-2}});
+    return std::pair{opt.average()[0], opt.averager().start_mass()};
+  };
+  CHECK(average_after(0, 1) == std::pair{1.0, 0.5});  // half of θ_0 = 0, half of θ_1 = 2
+  CHECK(average_after(1, 1) == std::pair{1.0, 0.5});
+  CHECK(average_after(3, 1) == std::pair{5.0, 0.5});  // θ_2 = 4, θ_3 = 6
+  CHECK(average_after(0, 3) == std::pair{5.0, 0.5});
+
+  // A start given beforehand takes precedence.
+  Averaged opt{Sgd{{.learning_rate = 1}}, Ema{{.decay = 0.5, .bias_correction = false}}};
+  opt.averager().start_from(VectorXd{{10}});
+  VectorXd theta{{0}};
+  opt.step(theta, VectorXd{{-2}});
+  CHECK(opt.average()[0] == 6);
+}
+
+TEST_CASE("an Averaged is an optimizer and nests") {
+  Averaged opt{Averaged{Sgd{{.learning_rate = 1}}, TailAverage{}}, Swa{{.period = 2}}};
+  VectorXd theta{{0}};
+  for (int t = 0; t < 4; ++t) opt.step(theta, VectorXd{{-1}});
+  CHECK(opt.average()[0] == 3);
+  CHECK(opt.optimizer().average()[0] == 2.5);
+  CHECK(opt.optimizer().optimizer().steps() == 4);
+
+  {
+    const auto guard = opt.optimizer().swap_in(theta);
+    CHECK_THROWS_AS(opt.step(theta, theta), std::logic_error);
+    CHECK(theta[0] == 2.5);
+    CHECK(opt.averager().steps() == 4);
+  }
+  {
+    const auto guard = opt.swap_in(theta);
+    CHECK_THROWS_AS(opt.step(theta, theta), std::logic_error);
+    CHECK(opt.optimizer().averager().steps() == 4);
+  }
+  CHECK(theta[0] == 4);
+  opt.reset();
+  CHECK(opt.optimizer().optimizer().steps() == 0);
+}
+
+TEST_CASE("one average at a time is swapped in, nested or not") {
+  Averaged opt{Averaged{Sgd{{.learning_rate = 1}}, TailAverage{}}, Swa{{.period = 2}}};
+  VectorXd theta{{0}};
+  for (int t = 0; t < 4; ++t) opt.step(theta, VectorXd{{-1}});
+  const auto inner = opt.optimizer().swap_in(theta);
+  CHECK(error_of([&] { auto outer = opt.swap_in(theta); }) ==
+        "logic_error: polyak::TailAverage: the average is swapped in; restore the trained weights first");
+  CHECK(theta[0] == 2.5);
+}
+
+TEST_CASE("an averager that has been used alone goes on inside") {
+  TailAverage tail;
+  tail.update(VectorXd{{2}});
+  Averaged opt{Sgd{{.learning_rate = 1}}, tail};
+  VectorXd theta{{5}};
+  opt.step(theta, VectorXd{{1}});
+  CHECK(opt.average()[0] == 3);
+}
+
+TEST_CASE("an averager that has been used cannot change its shadow") {
+  using Half = Eigen::Matrix<Eigen::half, Eigen::Dynamic, 1>;
+  TailAverage used;
+  used.update(constant(1, 1));
+  CHECK(error_of([&] { Averaged opt(Sgd<Eigen::half>{}, used); }) ==
+        "logic_error: polyak::Averaged: an averager already in use must name its shadow type");
+  Ema started{{.bias_correction = false}};
+  started.start_from(constant(1, 1));
+  CHECK(error_of([&] { Averaged opt(Sgd<Eigen::half>{}, started); }) ==
+        "logic_error: polyak::Averaged: an averager already in use must name its shadow type");
+
+  // A fresh one keeps its options.
+  Averaged opt{Sgd<Eigen::half>{{.learning_rate = 1}}, TailAverage{{.start = 2}}, Swa{{.start = 1, .period = 2}},
+               Ema{{.decay = 0.5, .bias_correction = false, .start = 2}},
+               GainAverage{{.gain = [](std::uint64_t) { return 0.25; }, .start = 2}}};
+  Half theta = Half::Constant(1, Eigen::half(0));
+  const Half grad = Half::Constant(1, Eigen::half(-4));
+  for (int t = 0; t < 3; ++t) opt.step(theta, grad);
+  CHECK(opt.average<0>()[0] == 10);
+  CHECK(opt.average<1>()[0] == 8);
+  CHECK(opt.average<2>()[0] == 9);
+  CHECK(opt.average<3>()[0] == 6.75f);
+}
+
+TEST_CASE("optimizer and averagers can be reached and changed while training") {
+  Averaged opt{Sgd{{.learning_rate = 1}}, TailAverage{}};
+  VectorXd theta{{0}};
+  opt.step(theta, VectorXd{{-1}});
+  opt.optimizer().set_learning_rate(3);
+  opt.step(theta, VectorXd{{-1}});
+  CHECK(theta[0] == 4);
+  CHECK(opt.average()[0] == 2.5);
+  opt.averager().reset();
+  opt.step(theta, VectorXd{{-1}});
+  CHECK(opt.average()[0] == 7);
+  CHECK(opt.averager().count() == 1);
+}
+
+TEST_CASE("an optimizer of slices sees every slice once and its commit last") {
+  struct Recorder {
+    using scalar_type = double;
+    std::vector<std::size_t>* log;
+    struct Update {
+      std::vector<std::size_t>* log;
+      void operator()(const Slice<double>& slice) noexcept {
+        log->push_back(slice.offset);
+        log->push_back(slice.params.size());
+        for (auto& x : slice.params) x += 1;
+      }
+      void commit() noexcept { log->push_back(9999); }
+    };
+    Update begin_step(std::size_t n) {
+      log->push_back(n);
+      return {log};
+    }
+  };
+  std::vector<std::size_t> log;
+  Averaged opt{Recorder{&log}, Swa{{.period = 2}}};
+  VectorXd theta = constant(1200, 0);
+  opt.step(theta, theta);  // folds nothing: one piece
+  CHECK(log == std::vector<std::size_t>{1200, 0, 1200, 9999});
+  log.clear();
+  opt.step(theta, theta);
+  REQUIRE(log.size() > 4);
+  CHECK(log.front() == 1200);
+  CHECK(log.back() == 9999);
+  std::size_t covered = 0;
+  for (std::size_t i = 1; i + 1 < log.size(); i += 2) {
+    CHECK(log[i] == covered);
+    covered += log[i + 1];
+  }
+  CHECK(covered == 1200);
+  CHECK(theta == constant(1200, 2));
+  CHECK(opt.average() == constant(1200, 2));
+}

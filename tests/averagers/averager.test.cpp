@@ -1,0 +1,356 @@
+#include <polyak/averagers/averager.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+// What every averager does, whatever its gains.
+
+using namespace polyak;
+using Eigen::VectorXd;
+using support::close;
+using support::constant;
+using support::error_of;
+
+namespace {
+
+/// An averager that folds with these gains, one after the other.
+GainAverage<> with_gains(std::vector<double> gains, std::uint64_t start = 0, std::uint64_t every = 1) {
+  return GainAverage{{.gain = [gains](std::uint64_t k) { return gains.at(k - 1); }, .start = start, .every = every}};
+}
+
+VectorXd one(double x) { return constant(1, x); }
+
+/// All that can be read from an averager.
+template <class A>
+std::vector<double> reading(const A& a) {
+  std::vector<double> all{static_cast<double>(a.steps()), static_cast<double>(a.count()), a.effective_sample_size(),
+                          a.mean_age(), a.start_mass()};
+  if (a.has_average()) all.insert(all.end(), a.average().begin(), a.average().end());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("an averager folds from start on, at the multiples of every") {
+  for (std::uint64_t start = 0; start <= 7; ++start) {
+    for (std::uint64_t every = 1; every <= 5; ++every) {
+      TailAverage tail{{.start = start, .every = every}};
+      double sum = 0;
+      std::uint64_t folds = 0;
+      for (std::uint64_t t = 1; t <= 23; ++t) {
+        tail.update(one(static_cast<double>(t * t)));
+        if (t >= start && (t - start) % every == 0) {
+          sum += static_cast<double>(t * t);
+          ++folds;
+        }
+        INFO("start " << start << ", every " << every << ", t " << t);
+        REQUIRE(tail.steps() == t);
+        REQUIRE(tail.count() == folds);
+        REQUIRE(tail.has_average() == (folds > 0));
+        if (folds > 0) REQUIRE(close(tail.average()[0], sum / static_cast<double>(folds)));
+      }
+    }
+  }
+}
+
+TEST_CASE("a start or a period that is never reached folds nothing") {
+  const auto never = std::numeric_limits<std::uint64_t>::max();
+  for (TailAverage tail : {TailAverage{{.start = never}}, TailAverage{{.every = never}}}) {
+    for (int t = 0; t < 5; ++t) tail.update(one(1));
+    CHECK(tail.steps() == 5);
+    CHECK_FALSE(tail.has_average());
+  }
+  TailAverage once{{.start = 2, .every = never}};
+  for (double t = 1; t < 6; ++t) once.update(one(t));
+  CHECK(once.count() == 1);
+  CHECK(once.average()[0] == 2);
+}
+
+TEST_CASE("the diagnostics are those of the weights") {
+  support::Random random(1);
+  for (int trial = 0; trial < 200; ++trial) {
+    const std::size_t folds = random.integer(1, 40);
+    std::vector<double> gains(folds);
+    for (double& a : gains) a = random.uniform(0, 1);
+    if (trial % 4 == 0) gains[0] = 1;
+    if (trial % 8 == 1) gains[random.integer(0, folds - 1)] = 1;
+    if (trial % 8 == 2) gains[random.integer(0, folds - 1)] = 0;
+
+    // w_i = a_i Π_{j > i} (1 − a_j), and the start is w_0 with a_0 = 1.
+    std::vector<double> weights{1};
+    for (const double a : gains) {
+      for (double& w : weights) w *= 1 - a;
+      weights.push_back(a);
+    }
+    const double theta_0 = random.normal();
+    double average = weights[0] * theta_0;
+    double squares = weights[0] * weights[0];
+    double age = weights[0] * static_cast<double>(folds);
+
+    auto averager = with_gains(gains);
+    averager.start_from(one(theta_0));
+    CHECK(averager.count() == 0);
+    CHECK(averager.effective_sample_size() == 0);
+    CHECK(averager.mean_age() == 0);
+    CHECK(averager.start_mass() == 1);
+    for (std::size_t i = 1; i <= folds; ++i) {
+      const double theta = random.normal();
+      averager.update(one(theta));
+      average += weights[i] * theta;
+      squares += weights[i] * weights[i];
+      age += weights[i] * static_cast<double>(folds - i);
+    }
+    CHECK(averager.count() == folds);
+    CHECK(close(averager.effective_sample_size(), 1 / squares, 1e-12));
+    CHECK(std::abs(averager.mean_age() - age) < 1e-12 * (1 + age));
+    CHECK(std::abs(averager.start_mass() - weights[0]) <= 1e-12 * weights[0]);
+    CHECK(std::abs(averager.average()[0] - average) < 1e-12);
+  }
+}
+
+TEST_CASE("there is nothing to read before the first fold") {
+  TailAverage tail{{.start = 2}};
+  tail.update(one(5));
+  CHECK_FALSE(tail.has_average());
+  CHECK(error_of([&] { (void)tail.average(); }) ==
+        "logic_error: polyak::TailAverage: there is no average before the first fold");
+  CHECK(tail.average_or(one(7)) == one(7));
+  CHECK(tail.average_or(std::vector<float>{0.5f, 2}) == VectorXd{{0.5, 2}});
+  tail.update(one(6));
+  CHECK(tail.average_or(one(7)) == one(6));
+}
+
+TEST_CASE("there is nothing to copy or swap in before the first fold either") {
+  for (const bool failed_before : {false, true}) {
+    auto averager = with_gains({0.5, 1});
+    VectorXd theta = constant(3, 7);
+    if (failed_before) CHECK_THROWS_AS(averager.update(theta), std::logic_error);
+    const std::string expected = "logic_error: polyak::GainAverage: there is no average before the first fold";
+    CHECK(error_of([&] { averager.copy_average_to(theta); }) == expected);
+    CHECK(error_of([&] { auto guard = averager.swap_in(theta); }) == expected);
+    CHECK(theta == constant(3, 7));
+  }
+}
+
+TEST_CASE("parameters must keep their size, and a refused one changes nothing") {
+  const auto rule = [](int expected, int got) {
+    return "invalid_argument: polyak::TailAverage: parameters must keep the size of the average, " +
+           std::to_string(expected) + ", got " + std::to_string(got);
+  };
+  TailAverage tail;
+  tail.update(VectorXd{{1, 2, 3}});
+  tail.update(VectorXd{{3, 4, 5}});
+  const auto before = reading(tail);
+  VectorXd four = constant(4, 7);
+  CHECK(error_of([&] { tail.update(four); }) == rule(3, 4));
+  CHECK(error_of([&] { tail.update(VectorXd()); }) == rule(3, 0));
+  CHECK(error_of([&] { tail.copy_average_to(four); }) == rule(3, 4));
+  CHECK(error_of([&] { auto guard = tail.swap_in(four); }) == rule(3, 4));
+  CHECK(four == constant(4, 7));
+  CHECK(reading(tail) == before);
+  tail.update(VectorXd{{5, 6, 7}});
+  CHECK(tail.average() == VectorXd{{3, 4, 5}});
+
+  TailAverage started;
+  started.start_from(VectorXd{{1, 2, 3}});
+  CHECK(error_of([&] { started.update(four); }) == rule(3, 4));
+  CHECK(started.steps() == 0);
+}
+
+TEST_CASE("a step that folds nothing checks the size as well") {
+  TailAverage tail{{.every = 2}};
+  tail.update(constant(3, 1));
+  tail.update(constant(3, 1));
+  CHECK(error_of([&] { tail.update(constant(5, 1)); }) ==
+        "invalid_argument: polyak::TailAverage: parameters must keep the size of the average, 3, got 5");
+  CHECK(tail.steps() == 2);
+}
+
+TEST_CASE("a first gain below 1 needs a start") {
+  auto averager = with_gains({0.5, 0.25});
+  const std::string missing =
+      "logic_error: polyak::GainAverage: the first gain is below 1, so start_from(weights) must come before update";
+  CHECK(error_of([&] { averager.update(one(4)); }) == missing);
+  CHECK(averager.steps() == 0);
+  CHECK(averager.count() == 0);
+  CHECK_FALSE(averager.has_average());
+
+  averager.start_from(one(9));
+  averager.start_from(one(2));  // the last word before the first fold
+  averager.update(one(4));
+  CHECK(averager.average()[0] == 3);
+  averager.update(one(7));
+  CHECK(averager.average()[0] == 4);
+  CHECK(averager.start_mass() == 0.375);
+
+  CHECK(error_of([&] { averager.start_from(one(1)); }) ==
+        "logic_error: polyak::GainAverage: start_from must come before the first fold");
+  CHECK(averager.average()[0] == 4);
+
+  // Where it starts later, the steps before it need none.
+  auto late = with_gains({0.5}, 3);
+  late.update(one(1));
+  late.update(one(2));
+  CHECK(error_of([&] { late.update(one(8)); }) == missing);
+  CHECK(late.steps() == 2);
+  late.start_from(one(4));
+  late.update(one(8));
+  CHECK(late.average()[0] == 6);
+}
+
+TEST_CASE("a start does not matter where the first gain is 1") {
+  TailAverage tail;
+  tail.start_from(one(1e300));
+  tail.update(one(0.1));
+  CHECK(tail.average()[0] == 0.1);
+  CHECK(tail.start_mass() == 0);
+}
+
+TEST_CASE("a gain of 1 assigns and a gain of 0 does not move") {
+  auto averager = with_gains({0.5, 1, 0, 1});
+  averager.start_from(one(1e300));
+  averager.update(one(-1e300));
+  averager.update(one(0.1));  // 0 + (0.1 − 0) is right, 1e300 + (0.1 − 1e300) is not
+  CHECK(averager.average()[0] == 0.1);
+  averager.update(one(5));
+  CHECK(averager.average()[0] == 0.1);
+  averager.update(one(0.3));
+  CHECK(averager.average()[0] == 0.3);
+  CHECK(averager.effective_sample_size() == 1);
+  CHECK(averager.mean_age() == 0);
+}
+
+TEST_CASE("an averager alone cannot be updated while its average is swapped in") {
+  TailAverage tail;
+  tail.update(one(2));
+  tail.update(one(4));
+  VectorXd theta = one(4);
+  const auto before = reading(tail);
+  const std::string refused =
+      "logic_error: polyak::TailAverage: the average is swapped in; restore the trained weights first";
+  {
+    const auto guard = tail.swap_in(theta);
+    CHECK(theta[0] == 3);
+    CHECK(error_of([&] { tail.update(theta); }) == refused);
+    CHECK(error_of([&] { tail.require_not_swapped(); }) == refused);
+    CHECK(error_of([&] { auto second = tail.swap_in(theta); }) == refused);
+    CHECK(reading(tail) == before);
+  }
+  CHECK(theta[0] == 4);
+  tail.update(one(9));
+  CHECK(tail.average()[0] == 5);
+}
+
+TEST_CASE("a copy of a swapped-in averager goes its own way, a moved one stays swapped in") {
+  TailAverage tail;
+  tail.update(one(2));
+  VectorXd theta = one(8);
+  auto guard = tail.swap_in(theta);
+
+  TailAverage copy = tail;
+  copy.update(one(4));
+  CHECK(copy.average()[0] == 3);
+  CHECK(tail.average()[0] == 2);
+
+  TailAverage moved = std::move(tail);
+  CHECK_THROWS_AS(moved.update(one(4)), std::logic_error);
+  guard.restore();
+  CHECK(theta[0] == 8);
+  moved.update(one(6));
+  CHECK(moved.average()[0] == 4);
+}
+
+TEST_CASE("copies and moves carry on where the averager was") {
+  const auto fold = [](auto& averager, double from, double to) {
+    for (double x = from; x <= to; ++x) averager.update(VectorXd{{x, -x * x}});
+  };
+  Ema whole{{.decay = 0.75, .every = 2}};
+  fold(whole, 1, 9);
+
+  Ema first{{.decay = 0.75, .every = 2}};
+  fold(first, 1, 4);
+  Ema copy = first;
+  fold(first, 100, 120);
+  Ema moved = std::move(copy);
+  fold(moved, 5, 7);
+  Ema assigned;
+  assigned = moved;
+  moved.reset();
+  fold(assigned, 8, 9);
+  CHECK(reading(assigned) == reading(whole));
+  CHECK(support::same_bits(assigned.average(), whole.average()));
+}
+
+TEST_CASE("an averager that is reset is as after construction") {
+  auto averager = with_gains({0.5, 0.5, 0.25}, 2);
+  const auto fresh = reading(averager);
+  averager.start_from(constant(3, 1));
+  for (int t = 0; t < 3; ++t) averager.update(constant(3, 0));
+  CHECK(reading(averager) != fresh);
+  averager.reset();
+  CHECK(reading(averager) == fresh);
+  CHECK_FALSE(averager.has_average());
+  averager.update(one(3));  // another size, and step 1 folds nothing again
+  CHECK(averager.count() == 0);
+  CHECK_THROWS_AS(averager.update(one(3)), std::logic_error);  // the start is forgotten
+  averager.start_from(one(1));
+  averager.update(one(3));
+  CHECK(averager.average() == one(2));
+  CHECK(averager.start_mass() == 0.5);
+  CHECK(averager.mean_age() == 0.5);
+  CHECK(averager.effective_sample_size() == 2);
+
+  Ema ema{{.decay = 0.5}};
+  for (double x = 1; x < 5; ++x) ema.update(one(x));
+  ema.reset();
+  ema.update(one(2));
+  ema.update(one(5));
+  CHECK(ema.average()[0] == 4);  // gains 1 and 2/3 again: the gain's own state went as well
+}
+
+TEMPLATE_TEST_CASE("an average of any scalar is read into any scalar", "", float, double, long double, Eigen::half,
+                   Eigen::bfloat16) {
+  using Vector = Eigen::Matrix<TestType, Eigen::Dynamic, 1>;
+  const auto into = [](auto& averager, auto target) {
+    using Target = typename decltype(target)::Scalar;
+    for (Eigen::Index i = 0; i < target.size(); ++i) target[i] = Target(9);
+    averager.copy_average_to(target);
+    CHECK(static_cast<double>(target[0]) == 3);
+    CHECK(static_cast<double>(target[1]) == -0.5);
+    auto live = target;
+    for (Eigen::Index i = 0; i < live.size(); ++i) live[i] = Target(7);
+    {
+      const auto guard = averager.swap_in(live);
+      CHECK(static_cast<double>(live[0]) == 3);
+    }
+    CHECK(static_cast<double>(live[1]) == 7);
+  };
+  TailAverage<TestType> tail;
+  tail.update(Eigen::Vector2f(2, -1));
+  tail.update(Eigen::Vector2d(4, 0));
+  STATIC_REQUIRE(std::same_as<std::remove_cvref_t<decltype(tail.average())>, Vector>);
+  into(tail, Eigen::VectorXf(2));
+  into(tail, Eigen::VectorXd(2));
+  into(tail, Eigen::Matrix<long double, 2, 1>());
+  into(tail, Eigen::Matrix<Eigen::half, 2, 1>());
+  into(tail, Eigen::Matrix<Eigen::bfloat16, 2, 1>());
+  CHECK(static_cast<double>(tail.average_or(std::vector<TestType>(2))[1]) == -0.5);
+}
+
+TEST_CASE("reading rounds to the weights' scalar") {
+  TailAverage tail;
+  tail.update(one(1 + 0x1p-24));  // half an ulp of float above 1
+  tail.update(one(1 + 0x1p-23));
+  Eigen::VectorXf theta(1);
+  tail.copy_average_to(theta);
+  CHECK(theta[0] == 1 + 0x1p-23f);
+}

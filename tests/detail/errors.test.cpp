@@ -1,0 +1,71 @@
+#include <polyak/detail/errors.hpp>
+
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <string>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+using namespace polyak::detail;
+using support::error_of;
+using support::infinity;
+using support::not_a_number;
+
+TEST_CASE("is_finite knows every infinity and every NaN") {
+  STATIC_REQUIRE(is_finite(0));
+  STATIC_REQUIRE(is_finite(-1.5));
+  STATIC_REQUIRE(is_finite(std::numeric_limits<double>::max()));
+  STATIC_REQUIRE(is_finite(std::numeric_limits<double>::lowest()));
+  STATIC_REQUIRE(is_finite(std::numeric_limits<double>::denorm_min()));
+  STATIC_REQUIRE_FALSE(is_finite(infinity));
+  STATIC_REQUIRE_FALSE(is_finite(-infinity));
+  STATIC_REQUIRE_FALSE(is_finite(not_a_number));
+  STATIC_REQUIRE_FALSE(is_finite(std::numeric_limits<double>::signaling_NaN()));
+  STATIC_REQUIRE_FALSE(is_finite(std::bit_cast<double>(std::uint64_t{0xFFF0'0000'0000'0001})));
+}
+
+TEST_CASE("numbers are written as the shortest text that reads back") {
+  CHECK(to_text(1.2) == "1.2");
+  CHECK(to_text(0.1) == "0.1");
+  CHECK(to_text(-0.0) == "-0");
+  CHECK(to_text(1e300) == "1e+300");
+  CHECK(to_text(infinity) == "inf");
+  CHECK(to_text(not_a_number) == "nan");
+  for (const double x : {1.0 / 3, 1 - 1e-15, -std::numeric_limits<double>::max(), 5e-324, 0.1 + 0.2}) {
+    CHECK(std::strtod(to_text(x).c_str(), nullptr) == x);
+  }
+  CHECK(to_text(std::numeric_limits<std::uint64_t>::max()) == "18446744073709551615");
+}
+
+TEST_CASE("messages name who, the rule and the value") {
+  CHECK(error_of([] { throw_bad_value("polyak::A", "b must be c", 1.5); }) ==
+        "invalid_argument: polyak::A: b must be c, got 1.5");
+  CHECK(error_of([] { throw_bad_value("polyak::A", "b must be c", std::uint64_t{7}, " now"); }) ==
+        "invalid_argument: polyak::A: b must be c, got 7 now");
+  CHECK(error_of([] { throw_bad_fold("polyak::A", "b must be c", 1.5, 3); }) ==
+        "invalid_argument: polyak::A: b must be c, got 1.5 at fold 3");
+  CHECK(error_of([] { throw_bad_size("polyak::A", "b must be", 3, 4); }) ==
+        "invalid_argument: polyak::A: b must be 3, got 4");
+  CHECK(error_of([] { throw_bad_argument("polyak::A", "b"); }) == "invalid_argument: polyak::A: b");
+  CHECK(error_of([] { throw_bad_order("polyak::A", "b first"); }) == "logic_error: polyak::A: b first");
+}
+
+TEST_CASE("requirements pass good values and refuse the rest") {
+  const auto nonnegative = [](double x) { return error_of([x] { require_finite_nonnegative(x, "A", "rule"); }); };
+  const auto positive = [](double x) { return error_of([x] { require_finite_positive(x, "A", "rule"); }); };
+  for (const double x : {5e-324, 1.0, std::numeric_limits<double>::max()}) {
+    CHECK(nonnegative(x) == "nothing");
+    CHECK(positive(x) == "nothing");
+  }
+  CHECK(nonnegative(0) == "nothing");
+  CHECK(nonnegative(-0.0) == "nothing");
+  CHECK(positive(0) == "invalid_argument: A: rule, got 0");
+  for (const double x : {-5e-324, -1.0, infinity, -infinity, not_a_number}) {
+    CHECK(nonnegative(x) == "invalid_argument: A: rule, got " + to_text(x));
+    CHECK(positive(x) == "invalid_argument: A: rule, got " + to_text(x));
+  }
+  CHECK(error_of([] { require(true, "A", "rule", 1.0); }) == "nothing");
+  CHECK(error_of([] { require(false, "A", "rule", std::uint64_t{0}); }) == "invalid_argument: A: rule, got 0");
+}

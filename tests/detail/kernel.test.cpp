@@ -1,0 +1,125 @@
+#include <polyak/detail/kernel.hpp>
+
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+using namespace polyak;
+using namespace polyak::detail;
+
+TEST_CASE("16-bit scalars are computed in float, the others in themselves") {
+  STATIC_REQUIRE(std::same_as<compute_t<Eigen::half>, float>);
+  STATIC_REQUIRE(std::same_as<compute_t<Eigen::bfloat16>, float>);
+  STATIC_REQUIRE(std::same_as<compute_t<float>, float>);
+  STATIC_REQUIRE(std::same_as<compute_t<double>, double>);
+  STATIC_REQUIRE(std::same_as<compute_t<long double>, long double>);
+}
+
+TEMPLATE_TEST_CASE("mul_add is a b + c", "", float, double, long double) {
+  CHECK(mul_add<TestType>(3, 4, 5) == 17);
+  CHECK(mul_add<TestType>(TestType(-0.5), 4, 2) == 0);
+  CHECK(mul_add<TestType>(0, 7, TestType(0.25)) == TestType(0.25));
+}
+
+namespace {
+
+struct Count {
+  static constexpr bool vectorised = true;
+  double* visits;
+  void operator()(std::size_t i) const noexcept { visits[i] += 1; }
+};
+
+}  // namespace
+
+TEST_CASE("for_each_index visits each index once, whatever the length") {
+  for (std::size_t n = 0; n < 200; ++n) {
+    std::vector<double> expected(n + 1, 1);
+    expected[n] = 0;
+    std::vector<double> visits(n + 1, 0);
+    for_each_index(n, Count{visits.data()});
+    REQUIRE(visits == expected);
+    visits.assign(n + 1, 0);
+    for_each_index(n, [&](std::size_t i) { visits[i] += 1; });
+    REQUIRE(visits == expected);
+  }
+}
+
+TEST_CASE("compilers are promised nothing about scalars they cannot vectorise") {
+  STATIC_REQUIRE(VectorKernel<Count>);
+  STATIC_REQUIRE(VectorKernel<Assign<double, float>>);
+  STATIC_REQUIRE(VectorKernel<MoveThenFold<Read<float>, detail::Fold<double>>>);
+  STATIC_REQUIRE_FALSE(VectorKernel<Assign<float, Eigen::half>>);
+  STATIC_REQUIRE_FALSE(VectorKernel<Assign<long double, double>>);
+  STATIC_REQUIRE_FALSE(VectorKernel<MoveThenFold<Read<float>, detail::Fold<Eigen::bfloat16>>>);
+  STATIC_REQUIRE_FALSE(VectorKernel<MoveThenFold<Read<Eigen::half>, detail::Fold<float>>>);
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype([](std::size_t) {})>);
+}
+
+TEMPLATE_TEST_CASE("assign rounds to the narrower scalar", "", float, double, long double, Eigen::half,
+                   Eigen::bfloat16) {
+  const std::vector<double> from{0, -0.5, 3, 1.0 / 3};
+  std::vector<TestType> to(5, TestType(9));
+  assign(to.data(), from.data(), from.size());
+  for (std::size_t i = 0; i < from.size(); ++i) CHECK(support::same_bits(to[i], static_cast<TestType>(from[i])));
+  CHECK(static_cast<double>(to[4]) == 9);
+
+  std::vector<TestType> none;
+  assign(none.data(), from.data(), 0);
+}
+
+TEMPLATE_TEST_CASE("a fold moves the shadow towards the weight by the gain", "", float, double, long double,
+                   Eigen::half, Eigen::bfloat16) {
+  std::vector<TestType> shadow{TestType(2), TestType(2), TestType(2)};
+  const detail::Fold<TestType> fold{shadow.data(), 0.25f};
+  fold(1, 10.0);
+  fold(2, Eigen::half(-6));
+  CHECK(static_cast<double>(shadow[0]) == 2);
+  CHECK(static_cast<double>(shadow[1]) == 4);
+  CHECK(static_cast<double>(shadow[2]) == 0);
+}
+
+TEST_CASE("moves and folds chain from left to right") {
+  double weight = 8;
+  double first = 0;
+  float second = 0;
+  const auto halve = [&weight](std::size_t) { return weight /= 2; };
+  const auto loop = then(halve, detail::Fold<double>{&first, 0.5}, detail::Fold<float>{&second, 0.25f});
+  CHECK(loop(0) == 4);
+  CHECK(first == 2);
+  CHECK(second == 1);
+  CHECK(then(halve)(0) == 2);
+  CHECK(Read<double>{&weight}(0) == 2);
+}
+
+TEMPLATE_TEST_CASE("slices cover the whole, one after the other, and fit the cache", "", float, double, Eigen::half) {
+  constexpr std::size_t length = slice_bytes / sizeof(TestType);
+  for (const std::size_t n : {std::size_t{0}, std::size_t{1}, length - 1, length, length + 1, 3 * length, 3 * length + 5}) {
+    std::vector<TestType> params(n);
+    const std::vector<TestType> grad(n);
+    std::size_t covered = 0;
+    for_each_slice(Slice<TestType>{100, params, grad}, [&](const Slice<TestType>& slice) {
+      CHECK(slice.offset == 100 + covered);
+      CHECK(slice.params.data() == params.data() + covered);
+      CHECK(slice.grad.data() == grad.data() + covered);
+      CHECK(slice.params.size() == slice.grad.size());
+      CHECK(slice.params.size() >= 1);
+      CHECK(slice.params.size_bytes() <= 8192);
+      covered += slice.params.size();
+    });
+    CHECK(covered == n);
+  }
+}
+
+TEST_CASE("a part of a slice knows where it lies") {
+  std::vector<double> params(10);
+  const std::vector<double> grad(10);
+  const auto part = Slice<double>{7, params, grad}.sub(3, 4);
+  CHECK(part.offset == 10);
+  CHECK(part.params.data() == params.data() + 3);
+  CHECK(part.grad.data() == grad.data() + 3);
+  CHECK(part.params.size() == 4);
+  CHECK(part.grad.size() == 4);
+}

@@ -1,0 +1,112 @@
+#include <polyak/detail/swap.hpp>
+
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+using polyak::SwapGuard;
+using polyak::detail::SwapFlag;
+
+TEST_CASE("a guard puts back what the parameters were when it was made") {
+  std::vector<double> params{1, 2, 3};
+  SwapFlag flag;
+  CHECK_FALSE(flag.get());
+
+  SECTION("at the end of its scope") {
+    {
+      const SwapGuard<double> guard(params, flag);
+      CHECK(flag.get());
+      params = {7, 8, 9};
+    }
+    CHECK(params == std::vector<double>{1, 2, 3});
+    CHECK_FALSE(flag.get());
+  }
+  SECTION("when asked, and then no more") {
+    SwapGuard<double> guard(params, flag);
+    params[0] = 7;
+    guard.restore();
+    CHECK(params == std::vector<double>{1, 2, 3});
+    CHECK_FALSE(flag.get());
+    params[0] = 5;
+    guard.restore();
+    CHECK(params[0] == 5);
+  }
+  SECTION("also after it moved") {
+    SwapGuard<double> guard(params, flag);
+    params[0] = 7;
+    {
+      const SwapGuard<double> moved(std::move(guard));
+      guard.restore();  // has nothing left to restore
+      CHECK(params[0] == 7);
+      CHECK(flag.get());
+    }
+    CHECK(params[0] == 1);
+    CHECK_FALSE(flag.get());
+  }
+  SECTION("before it takes over from another") {
+    std::vector<double> others{4, 5};
+    SwapFlag other_flag;
+    SwapGuard<double> guard(params, flag);
+    params[0] = 7;
+    SwapGuard<double> other(others, other_flag);
+    others[0] = 8;
+    guard = std::move(other);
+    CHECK(params[0] == 1);
+    CHECK_FALSE(flag.get());
+    CHECK(others[0] == 8);
+    CHECK(other_flag.get());
+    guard.restore();
+    CHECK(others[0] == 4);
+    CHECK_FALSE(other_flag.get());
+  }
+  SECTION("but not when it is assigned to itself") {
+    SwapGuard<double> guard(params, flag);
+    params[0] = 7;
+    SwapGuard<double>& itself = guard;
+    guard = std::move(itself);
+    CHECK(params[0] == 7);
+    CHECK(flag.get());
+    guard.restore();
+    CHECK(params[0] == 1);
+  }
+}
+
+TEST_CASE("the flag follows its owner and not its copies") {
+  std::vector<double> params{1};
+  SwapFlag flag;
+  SwapGuard<double> guard(params, flag);
+
+  const SwapFlag copy(flag);
+  CHECK_FALSE(copy.get());
+  SwapFlag assigned;
+  assigned = flag;
+  CHECK_FALSE(assigned.get());
+
+  SwapFlag moved(std::move(flag));
+  CHECK(moved.get());
+  CHECK_FALSE(flag.get());
+
+  const SwapFlag unswapped;
+  moved = unswapped;  // a copy of another owner's state does not undo the swap
+  CHECK(moved.get());
+  guard.restore();
+  CHECK_FALSE(moved.get());
+
+  SwapGuard<double> again(params, moved);
+  CHECK(moved.get());
+}
+
+TEST_CASE("a guard may outlive the flag's owner") {
+  std::vector<double> params{1};
+  {
+    auto flag = std::make_unique<SwapFlag>();
+    const SwapGuard<double> guard(params, *flag);
+    params[0] = 2;
+    flag.reset();
+  }
+  CHECK(params[0] == 1);
+}

@@ -1,0 +1,121 @@
+#pragma once
+
+#include <polyak/polyak.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <typeinfo>
+#include <vector>
+
+/// What several tests need: errors as text, comparison by bits and by ulps, and random data from a fixed seed.
+
+namespace support {
+
+/// "invalid_argument: what()", "logic_error: what()", or "nothing". By exact type: one derives from the other.
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const std::exception& error) {
+    if (typeid(error) == typeid(std::invalid_argument)) return std::string("invalid_argument: ") + error.what();
+    if (typeid(error) == typeid(std::logic_error)) return std::string("logic_error: ") + error.what();
+    return std::string(typeid(error).name()) + ": " + error.what();
+  }
+  return "nothing";
+}
+
+/// A long double has 10 bytes of value and 6 of padding.
+template <polyak::FloatingPoint Scalar>
+bool same_bits(Scalar a, Scalar b) {
+  return std::memcmp(&a, &b, std::min<std::size_t>(sizeof(Scalar), 10)) == 0;
+}
+
+/// Whether two holders of parameters have the same coordinates, bit by bit.
+template <polyak::ReadableParameters A, polyak::ReadableParameters B>
+bool same_bits(const A& a, const B& b) {
+  const auto x = polyak::flat(a);
+  const auto y = polyak::flat(b);
+  if (x.size() != y.size()) return false;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!same_bits<polyak::scalar_of<const A&>>(x[i], y[i])) return false;
+  }
+  return true;
+}
+
+/// How many doubles lie between two of the same sign.
+inline std::uint64_t ulps_between(double a, double b) {
+  const auto x = std::bit_cast<std::int64_t>(a);
+  const auto y = std::bit_cast<std::int64_t>(b);
+  if (std::signbit(a) != std::signbit(b) && a != b) return std::numeric_limits<std::uint64_t>::max();
+  return static_cast<std::uint64_t>(std::abs((x & INT64_MAX) - (y & INT64_MAX)));
+}
+
+inline bool close(double actual, double expected, double tolerance = 1e-13) {
+  return std::abs(actual - expected) <= tolerance * std::abs(expected);
+}
+
+inline Eigen::VectorXd constant(Eigen::Index n, double x) { return Eigen::VectorXd::Constant(n, x); }
+
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : engine_(seed) {}
+
+  double uniform(double from, double to) { return std::uniform_real_distribution<double>(from, to)(engine_); }
+  std::uint64_t integer(std::uint64_t from, std::uint64_t to) {
+    return std::uniform_int_distribution<std::uint64_t>(from, to)(engine_);
+  }
+  double normal() { return std::normal_distribution<double>()(engine_); }
+
+  template <class Scalar = double>
+  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> vector(Eigen::Index n) {
+    Eigen::Matrix<Scalar, Eigen::Dynamic, 1> result(n);
+    for (Eigen::Index i = 0; i < n; ++i) result[i] = static_cast<Scalar>(normal());
+    return result;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+/// An optimizer that works slice by slice but cannot hand over single coordinates.
+template <polyak::FloatingPoint Scalar>
+class SlicesOnly {
+ public:
+  using scalar_type = Scalar;
+
+  explicit SlicesOnly(polyak::Sgd<Scalar> sgd) : sgd_(std::move(sgd)) {}
+
+  class Update {
+   public:
+    explicit Update(typename polyak::Sgd<Scalar>::Update update) : update_(update) {}
+    void operator()(const polyak::Slice<Scalar>& slice) noexcept { update_(slice); }
+    void commit() noexcept { update_.commit(); }
+
+   private:
+    typename polyak::Sgd<Scalar>::Update update_;
+  };
+  Update begin_step(std::size_t n) { return Update(sgd_.begin_step(n)); }
+
+ private:
+  polyak::Sgd<Scalar> sgd_;
+};
+
+/// An optimizer of which polyak knows nothing but that it can be called.
+template <polyak::FloatingPoint Scalar>
+auto whole_step(polyak::Sgd<Scalar> sgd) {
+  return [sgd = std::move(sgd)](auto& params, const auto& grad) mutable { sgd.step(params, grad); };
+}
+
+}  // namespace support
