@@ -182,8 +182,11 @@ TEST_CASE("whatever throws before the pass leaves everything as it was, bit for 
     return fails == 6 ? 1.0 : static_cast<double>(k) / static_cast<double>(k + 3);
   };
   Averaged opt{Sgd{{.learning_rate = rate, .momentum = momentum, .nesterov = true, .weight_decay = 0.01}},
-               TailAverage{{.start = 2}}, GainAverage{{.gain = gain}}, Ema{{.decay = decay}},
-               Ema{{.decay = decay, .bias_correction = false, .start = 3}}, Swa{{.period = 2}}};
+               TailAverage{{.start = 2}},
+               GainAverage{{.gain = gain}},
+               Ema{{.decay = decay}},
+               Ema{{.decay = decay, .bias_correction = false, .start = 3}},
+               Swa{{.period = 2}}};
   support::Random random(8);
   VectorXd theta = random.vector(700);
 
@@ -198,7 +201,11 @@ TEST_CASE("whatever throws before the pass leaves everything as it was, bit for 
       go_on_alike(opt, before, theta, there, std::make_index_sequence<5>());
     };
     const std::vector<std::string> errors{
-        "", "rate", "momentum", "gain", "decay",
+        "",
+        "rate",
+        "momentum",
+        "gain",
+        "decay",
         "polyak::GainAverage: gain must be in [0, 1], got 1.5 at fold " + std::to_string(t + 1),
         "polyak::Ema: decay must be in [0, 1), got 1 at fold " + std::to_string(t + 1)};
     for (int failure = 1; failure <= 6; ++failure) {

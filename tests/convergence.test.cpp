@@ -8,8 +8,8 @@
 #include "catch.hpp"
 #include "support.hpp"
 
-// What it is all for, on a quadratic whose optimum is known: curvatures from 1 down to 1/100 in 20 dimensions, turned so
-// that no coordinate has its own.
+// What it is all for, on a quadratic whose optimum is known: curvatures from 1 down to 1/100 in 20 dimensions, turned
+// so that no coordinate has its own.
 
 using namespace polyak;
 using Eigen::MatrixXd;
@@ -57,8 +57,7 @@ TEST_CASE("weight decay pulls the optimum to where theory puts it") {
   Sgd sgd{{.learning_rate = 0.5, .momentum = 0.9, .weight_decay = lambda}};
   VectorXd theta = VectorXd::Zero(n);
   for (int t = 0; t < 3000; ++t) sgd.step(theta, f.gradient(theta));
-  const VectorXd expected =
-      (f.hessian + lambda * MatrixXd::Identity(n, n)).ldlt().solve(f.hessian * f.optimum);
+  const VectorXd expected = (f.hessian + lambda * MatrixXd::Identity(n, n)).ldlt().solve(f.hessian * f.optimum);
   CHECK((theta - expected).norm() < 1e-10);
 }
 

@@ -61,7 +61,8 @@ void check_near(const std::vector<double>& actual, const std::vector<double>& ex
 
 /// `start_matters` where s_0 = theta_0 has a weight.
 template <class A>
-void check_case(const A& averager, const std::vector<double>& expected, double theta_0 = 0, bool start_matters = false) {
+void check_case(const A& averager, const std::vector<double>& expected, double theta_0 = 0,
+                bool start_matters = false) {
   const Sgd sgd{{.learning_rate = 1}};
   check_near(start_matters ? alone(averager, theta_0) : alone(averager), expected);
   check_near(averaged(sgd, averager, theta_0), expected);

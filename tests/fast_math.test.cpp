@@ -11,8 +11,8 @@
 
 #include "catch.hpp"
 
-// -ffast-math lets the compiler assume that there is no NaN and no infinity, so a comparison with one may come out either
-// way. Options must be refused all the same.
+// -ffast-math lets the compiler assume that there is no NaN and no infinity, so a comparison with one may come out
+// either way. Options must be refused all the same.
 
 using namespace polyak;
 using Eigen::VectorXd;

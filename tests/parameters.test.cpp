@@ -32,52 +32,33 @@ void count_up(P&& params) {
 
 std::vector<double> values(std::span<const double> coordinates) { return {coordinates.begin(), coordinates.end()}; }
 
-/// One step of every kind moves the six coordinates of `params` against `grad`, which in the storage order of the
-/// parameters is 2, 4, …, 12, and the average sees where they went.
+/// Two steps move the six coordinates of `params` against `grad`, which in the storage order of the parameters is 2, 4,
+/// …, 12; the averages see where they went, and every way to read them reaches the parameters.
 template <class P, class G>
 void moves(P&& params, const G& grad) {
-  const std::vector<double> expected{0, 0, 0, 0, 0, 0};
-  const Sgd<> sgd{{.learning_rate = 0.5}};
-  {
-    count_up(params);
-    Sgd optimizer = sgd;
-    optimizer.step(params, grad);
-    CHECK(values(flat(params)) == expected);
-  }
-  {
-    count_up(params);
-    Averaged optimizer{sgd, TailAverage{}};
-    optimizer.step(params, grad);
-    CHECK(values(flat(params)) == expected);
-    optimizer.step(params, grad);
-    CHECK(values(flat(params)) == std::vector<double>{-1, -2, -3, -4, -5, -6});
-    CHECK(values(flat(optimizer.average())) == std::vector<double>{-0.5, -1, -1.5, -2, -2.5, -3});
-  }
-  {
-    count_up(params);
-    Averaged optimizer{support::whole_step(sgd), TailAverage{}};
-    optimizer.step(params, grad);
-    CHECK(values(flat(params)) == expected);
-    optimizer.step(params, grad);
-    CHECK(values(flat(optimizer.average())) == std::vector<double>{-0.5, -1, -1.5, -2, -2.5, -3});
+  count_up(params);
+  TailAverage alone;
+  alone.start_from(params);
+  Averaged opt{Sgd{{.learning_rate = 0.5}}, TailAverage{}};
+  opt.step(params, grad);
+  CHECK(values(flat(params)) == std::vector<double>{0, 0, 0, 0, 0, 0});
+  alone.update(params);
+  opt.step(params, grad);
+  const std::vector<double> trained{-1, -2, -3, -4, -5, -6};
+  CHECK(values(flat(params)) == trained);
+  alone.update(params);
 
-    const auto trained = values(flat(params));
-    {
-      const auto guard = optimizer.swap_in(params);
-      CHECK(values(flat(params)) == values(flat(optimizer.average())));
-    }
-    CHECK(values(flat(params)) == trained);
-    CHECK(values(flat(optimizer.average_or(params))) == values(flat(optimizer.average())));
-    optimizer.copy_average_to(params);
-    CHECK(values(flat(params)) == values(flat(optimizer.average())));
-  }
+  const std::vector<double> average{-0.5, -1, -1.5, -2, -2.5, -3};
+  CHECK(values(flat(opt.average())) == average);
+  CHECK(values(flat(alone.average())) == average);
   {
-    count_up(params);
-    TailAverage average;
-    average.start_from(params);
-    average.update(params);
-    CHECK(values(flat(average.average())) == std::vector<double>{1, 2, 3, 4, 5, 6});
+    const auto guard = opt.swap_in(params);
+    CHECK(values(flat(params)) == average);
   }
+  CHECK(values(flat(params)) == trained);
+  CHECK(values(flat(opt.average_or(params))) == average);
+  opt.copy_average_to(params);
+  CHECK(values(flat(params)) == average);
 }
 
 const VectorXd even{{2, 4, 6, 8, 10, 12}};
@@ -178,6 +159,25 @@ TEST_CASE("a mutable span is read as well as written") {
   moves(span, even);
 }
 
+TEST_CASE("an optimizer taken whole moves any of them") {
+  const auto run = [](auto&& params, const auto& grad) {
+    count_up(params);
+    Averaged opt{support::whole_step(Sgd{{.learning_rate = 0.5}}), TailAverage{}};
+    opt.step(params, grad);
+    opt.step(params, grad);
+    CHECK(values(flat(params)) == std::vector<double>{-1, -2, -3, -4, -5, -6});
+    CHECK(values(flat(opt.average())) == std::vector<double>{-0.5, -1, -1.5, -2, -2.5, -3});
+  };
+  VectorXd vector(8);
+  run(vector.segment(1, 6), even);
+  RowMajorXd rows(2, 3);
+  run(rows, MatrixXd{{2, 4, 6}, {8, 10, 12}});
+  std::vector<double> range(6);
+  run(std::span<double>(range), even);
+  double plain[6];
+  run(plain, range = {2, 4, 6, 8, 10, 12});
+}
+
 TEST_CASE("a strided view is refused and nothing is written") {
   MatrixXd matrix = MatrixXd::Constant(4, 3, 5);
   const MatrixXd before = matrix;
@@ -206,8 +206,9 @@ TEST_CASE("a strided view is refused and nothing is written") {
   CHECK(error_of([&] { (void)flat(matrix.row(0), "me"); }) ==
         "invalid_argument: me: a view of parameters must be contiguous, got inner stride 4, outer stride 1");
   CHECK(error_of([&] { (void)flat(matrix.diagonal(), "me"); }).starts_with("invalid_argument: me: a view of"));
-  CHECK(error_of([&] { (void)flat(Map<VectorXd, 0, Eigen::InnerStride<>>(matrix.data(), 4, Eigen::InnerStride<>(2))); })
-            .starts_with("invalid_argument: polyak::flat: a view"));
+  CHECK(error_of([&] {
+          (void)flat(Map<VectorXd, 0, Eigen::InnerStride<>>(matrix.data(), 4, Eigen::InnerStride<>(2)));
+        }).starts_with("invalid_argument: polyak::flat: a view"));
   CHECK(matrix == before);
 
   // What has no neighbour has no stride.
@@ -323,8 +324,9 @@ TEST_CASE("a gradient of another size or shape is refused and nothing is written
   Sgd sgd;
   CHECK(error_of([&] { sgd.step(params, VectorXd::Ones(4)); }) ==
         "invalid_argument: polyak::Sgd: the gradient must have the size of the parameters, 3, got 4");
-  CHECK(error_of([&] { sgd.step(params, std::vector<double>{1, 2}); }) ==
-        "invalid_argument: polyak::Sgd: the gradient must have the size of the parameters, 3, got 2");
+  CHECK(error_of([&] {
+          sgd.step(params, std::vector<double>{1, 2});
+        }) == "invalid_argument: polyak::Sgd: the gradient must have the size of the parameters, 3, got 2");
   CHECK(error_of([&] { sgd.step(params, VectorXd()); }) ==
         "invalid_argument: polyak::Sgd: the gradient must have the size of the parameters, 3, got 0");
   MatrixXd matrix = MatrixXd::Ones(2, 3);
@@ -365,7 +367,7 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE(Parameters<std::vector<float>&>);
   STATIC_REQUIRE(Parameters<std::span<Eigen::half>>);
   STATIC_REQUIRE(Parameters<const std::span<double>&>);
-  STATIC_REQUIRE(Parameters<double (&)[3]>);
+  STATIC_REQUIRE(Parameters<double(&)[3]>);
   STATIC_REQUIRE(Parameters<std::array<long double, 2>&>);
 
   STATIC_REQUIRE_FALSE(Parameters<FixedRow>);

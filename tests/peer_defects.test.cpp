@@ -21,8 +21,8 @@ using support::close;
 using support::constant;
 
 TEST_CASE("a copy of an optimizer in use owns its memory") {
-  auto original = std::make_unique<Averaged<Sgd<>, Ema<>, Swa<>>>(
-      Sgd{{.learning_rate = 0.5, .momentum = 0.5}}, Ema{{.decay = 0.5}}, Swa{});
+  auto original = std::make_unique<Averaged<Sgd<>, Ema<>, Swa<>>>(Sgd{{.learning_rate = 0.5, .momentum = 0.5}},
+                                                                  Ema{{.decay = 0.5}}, Swa{});
   VectorXd theta = constant(100, 1);
   original->step(theta, theta);
   VectorXd elsewhere = theta;

@@ -142,8 +142,7 @@ TEST_CASE("Cosine falls from initial to final and stays there") {
 TEST_CASE("LinearWarmup rises into what follows, whose time begins when the warm-up ends") {
   CHECK(first_values(LinearWarmup{{.start_factor = 0, .steps = 4, .then = 8}}, 6) ==
         std::vector<double>{0, 2, 4, 6, 8, 8});
-  CHECK(first_values(LinearWarmup{{.start_factor = 0.5, .steps = 2, .then = 8}}, 4) ==
-        std::vector<double>{4, 6, 8, 8});
+  CHECK(first_values(LinearWarmup{{.start_factor = 0.5, .steps = 2, .then = 8}}, 4) == std::vector<double>{4, 6, 8, 8});
   CHECK(first_values(LinearWarmup{{.start_factor = 1, .steps = 2, .then = 8}}, 3) == std::vector<double>{8, 8, 8});
   CHECK(first_values(LinearWarmup{{.steps = 0, .then = 8}}, 2) == std::vector<double>{8, 8});
   CHECK(close(LinearWarmup{{.steps = 2, .then = 3}}(0), 1));
@@ -155,8 +154,8 @@ TEST_CASE("LinearWarmup rises into what follows, whose time begins when the warm
   CHECK(close(LinearWarmup{{.start_factor = 0, .steps = huge, .then = 8}}(huge / 4), 2));
 
   const std::vector<Rule> not_a_share{{-0.1, "-0.1"}, {1.5, "1.5"}, {infinity, "inf"}, {not_a_number, "nan"}};
-  refuses([](double v) { return LinearWarmup{{.start_factor = v}}; },
-          "LinearWarmup: start_factor must be in [0, 1]", not_a_share);
+  refuses([](double v) { return LinearWarmup{{.start_factor = v}}; }, "LinearWarmup: start_factor must be in [0, 1]",
+          not_a_share);
 }
 
 TEST_CASE("Triangular rises and falls") {
@@ -194,8 +193,7 @@ TEST_CASE("LinearCycle falls within each cycle and ends at min") {
 
 TEST_CASE("SwaAnneal anneals from where the rate was and holds") {
   SECTION("linear") {
-    const SwaAnneal schedule{
-        {.before = 9, .start = 2, .anneal_steps = 4, .target = 1, .shape = AnnealShape::linear}};
+    const SwaAnneal schedule{{.before = 9, .start = 2, .anneal_steps = 4, .target = 1, .shape = AnnealShape::linear}};
     CHECK(first_values(schedule, 8) == std::vector<double>{9, 9, 9, 7, 5, 3, 1, 1});
     CHECK(schedule(huge) == 1);
   }

@@ -97,8 +97,8 @@ TEST_CASE("HalfLife halves every h steps, however far apart the folds are") {
   CHECK(half_life(0) == 1 - half_life.complement(0, 1));
   for (const double steps : {0.5, 1.0, 30.0, 1e6, 1e15}) {
     for (const std::uint64_t every : {1u, 2u, 100u}) {
-      const long double exact =
-          -std::expm1(-std::numbers::ln2_v<long double> * static_cast<long double>(every) / static_cast<long double>(steps));
+      const long double exact = -std::expm1(-std::numbers::ln2_v<long double> * static_cast<long double>(every) /
+                                            static_cast<long double>(steps));
       CHECK(close(HalfLife{{.steps = steps}}.complement(3, every), static_cast<double>(exact), 4 * epsilon));
     }
   }

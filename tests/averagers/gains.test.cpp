@@ -19,8 +19,8 @@ namespace {
 
 constexpr double epsilon = std::numeric_limits<double>::epsilon();
 
-/// The largest relative error, in ulps, of the first n bias-corrected gains for this β against c/(1 − (1 − c)^k) in long
-/// double.
+/// The largest relative error, in ulps, of the first n bias-corrected gains for this β against c/(1 − (1 − c)^k) in
+/// long double.
 double worst_error(double beta, std::uint64_t n) {
   const EmaGain gain{beta, true, 1};
   EmaGain::State state;

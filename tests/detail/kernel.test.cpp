@@ -96,7 +96,8 @@ TEST_CASE("moves and folds chain from left to right") {
 
 TEMPLATE_TEST_CASE("slices cover the whole, one after the other, and fit the cache", "", float, double, Eigen::half) {
   constexpr std::size_t length = slice_bytes / sizeof(TestType);
-  for (const std::size_t n : {std::size_t{0}, std::size_t{1}, length - 1, length, length + 1, 3 * length, 3 * length + 5}) {
+  for (const std::size_t n :
+       {std::size_t{0}, std::size_t{1}, length - 1, length, length + 1, 3 * length, 3 * length + 5}) {
     std::vector<TestType> params(n);
     const std::vector<TestType> grad(n);
     std::size_t covered = 0;

@@ -15,9 +15,8 @@ using support::error_of;
 TEST_CASE("a gradient may be the parameters or lie beside them, but not across them") {
   const std::vector<double> memory(10);
   const auto overlap = [&](std::size_t params, std::size_t grad, std::size_t n) {
-    return error_of([&] {
-      check_overlap<double>(std::span(memory).subspan(params, n), std::span(memory).subspan(grad, n), "A");
-    });
+    return error_of(
+        [&] { check_overlap<double>(std::span(memory).subspan(params, n), std::span(memory).subspan(grad, n), "A"); });
   };
   const std::string refused = "invalid_argument: A: the gradient must not overlap the parameters";
   CHECK(overlap(0, 0, 10) == "nothing");

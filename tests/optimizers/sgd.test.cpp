@@ -95,8 +95,7 @@ TEST_CASE("16-bit weights are moved in float and rounded once") {
   CHECK(path(Sgd<Eigen::half>{{.learning_rate = 1, .momentum = 0x1p-11}}, 0, {1, 1, -1}) ==
         std::vector<double>{-1, -2, -1 - 0x1p-10});
   // d = 1 + 2⁻¹¹ would round to 1 in half; 2048 times that tells.
-  CHECK(path(Sgd<Eigen::half>{{.learning_rate = 2048, .weight_decay = 0x1p-11}}, 1, {1}) ==
-        std::vector<double>{-2048});
+  CHECK(path(Sgd<Eigen::half>{{.learning_rate = 2048, .weight_decay = 0x1p-11}}, 1, {1}) == std::vector<double>{-2048});
 }
 
 TEST_CASE("momentum from a schedule: the velocity rests where it is 0") {
@@ -166,8 +165,9 @@ TEST_CASE("the learning rate is read and set in the middle of training") {
   CHECK(sgd.learning_rate() == 1);
 
   for (const double bad : {-1.0, infinity, not_a_number}) {
-    CHECK(error_of([&] { sgd.set_learning_rate(bad); }).starts_with(
-        "invalid_argument: polyak::Sgd: learning_rate must be finite and >= 0, got "));
+    CHECK(error_of([&] {
+            sgd.set_learning_rate(bad);
+          }).starts_with("invalid_argument: polyak::Sgd: learning_rate must be finite and >= 0, got "));
     CHECK(sgd.learning_rate() == 1);
   }
   CHECK(sgd.options().learning_rate(0) == 8);
@@ -255,11 +255,10 @@ TEST_CASE("a step that throws leaves everything as it was") {
 
 TEST_CASE("the first step that counts sets the size") {
   int failures_left = 1;
-  Sgd sgd{{.learning_rate =
-               [&failures_left](std::uint64_t) -> double {
-                 if (failures_left-- > 0) throw std::runtime_error("not yet");
-                 return 1;
-               },
+  Sgd sgd{{.learning_rate = [&failures_left](std::uint64_t) -> double {
+             if (failures_left-- > 0) throw std::runtime_error("not yet");
+             return 1;
+           },
            .momentum = 0.5}};
   VectorXd three = VectorXd::Zero(3);
   VectorXd five = VectorXd::Zero(5);
