@@ -74,7 +74,7 @@ SEVERAL = (
     Comparison("four `Ema`, shadows of the weights' scalar", "four_emas", "bare"),
     Comparison("four `Ema` by separate updates", "four_separate_emas", "bare"),
 )
-MOMENTUM = (Comparison("`Ema` of `Sgd` with momentum / without average", "momentum_ema", "momentum"),)
+NOT_IN_README = (SWA, Comparison("`Ema` of `Sgd` with momentum / without average", "momentum_ema", "momentum"))
 
 
 class ReportError(Exception):
@@ -151,7 +151,7 @@ class Results:
 
 def require_all(results):
     comparisons = [(t.comparison, scalar, t.sizes) for t in TARGETS for scalar in t.scalars]
-    comparisons += [(c, s, SIZES) for c in BY_HAND + BY_POLYAK + SEVERAL + MOMENTUM for s in SCALARS]
+    comparisons += [(c, s, SIZES) for c in BY_HAND + BY_POLYAK + SEVERAL + NOT_IN_README for s in SCALARS]
     missing = list(dict.fromkeys(name for c in comparisons for name in results.missing(*c)))
     if missing:
         reasons = [f"{name}: {results.failures.get(name, 'not measured')}" for name in missing[:5]]
@@ -170,6 +170,15 @@ def power_of_two(n):
 
 def cell(value, digits=2):
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def duration(nanoseconds):
+    """In three digits."""
+    for exponent, unit in ((0, "ns"), (3, "µs"), (6, "ms"), (9, "s")):
+        value = float(f"{nanoseconds / 10**exponent:.3g}")
+        if value < 1000:
+            break
+    return f"{value:g} {unit}"
 
 
 def targets_table(results):
@@ -196,9 +205,9 @@ def ratios_table(results, comparisons, scalars_and_sizes):
 
 def size_table(results, scalar):
     sizes = [(scalar, n) for n in SIZES]
-    lines = ratios_table(results, BY_HAND + BY_POLYAK + SEVERAL + MOMENTUM, sizes).split("\n")
+    lines = ratios_table(results, BY_HAND + BY_POLYAK + SEVERAL + NOT_IN_README, sizes).split("\n")
     measured = (results.times.get(benchmark_name("bare", *size)) for size in sizes)
-    bare = [f"{statistics.median(times):.3g} ns" if times else "–" for times in measured]
+    bare = [duration(statistics.median(times)) if times else "–" for times in measured]
     return "\n".join([*lines[:2], f"| plain `Sgd` | {' | '.join(bare)} |", *lines[2:]])
 
 
@@ -222,12 +231,12 @@ def report(results):
 
 def readme_block(results):
     sizes = [(scalar, n) for scalar in SCALARS for n in README_SIZES]
-    extra = {n: f"{results.ratio(TRAINING, '', (n,)) - 1:+.1%}" for n in (10, 100)}
+    training = {n: cell(results.ratio(TRAINING, "", (n,))) for n in (10, 100)}
     return (
         f"Time of a step on n weights with an average, relative to plain `Sgd`, the gradient being at hand\n"
         f"({provenance(results)}):\n\n{ratios_table(results, BY_POLYAK + SEVERAL + BY_HAND, sizes)}\n"
         f"Computing a gradient costs more than all of this: a step of softmax regression on Fashion-MNIST, gradient\n"
-        f"included, takes {extra[10]} with an `Ema` at batch size 10 and {extra[100]} at 100.\n"
+        f"included, takes {training[10]} times as long with an `Ema` at batch size 10, {training[100]} times at 100.\n"
     )
 
 

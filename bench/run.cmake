@@ -15,7 +15,7 @@ endfunction()
 
 file(REMOVE_RECURSE ${RESULTS})
 file(MAKE_DIRECTORY ${RESULTS})
-run(training ^training 101 0.005)
+run(training ^training 101 0.02)
 foreach(exponent RANGE 6 24 2)
   math(EXPR n "1 << ${exponent}")
   if(exponent LESS_EQUAL 20)

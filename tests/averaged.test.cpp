@@ -348,6 +348,10 @@ TEST_CASE("a swapped-in Averaged may move and may be copied") {
   auto moved = std::move(opt);
   CHECK_THROWS_AS(moved.step(theta, theta), std::logic_error);
   CHECK_THROWS_AS(moved.swap_in(theta), std::logic_error);
+  Averaged assigned{Sgd{{.learning_rate = 1}}, TailAverage{}};
+  assigned = std::move(moved);
+  CHECK_THROWS_AS(assigned.step(theta, theta), std::logic_error);
+  moved = std::move(assigned);
   auto moved_guard = std::move(guard);
   CHECK_THROWS_AS(moved.step(theta, theta), std::logic_error);
   moved_guard.restore();

@@ -67,6 +67,7 @@ struct ByStep {
 struct PlainFold {
   void before(std::size_t, std::span<const double>) noexcept;
   void after(std::size_t, std::span<const double>) noexcept;
+  bool idle() noexcept;
   bool simple() noexcept;
   struct At {
     void operator()(std::size_t, double) noexcept;
@@ -178,6 +179,7 @@ TEST_CASE("an optimizer of some parameters has step or can be called") {
   STATIC_REQUIRE(OptimizerOf<void (*)(VectorXd&, const VectorXd&), VectorXd, VectorXd>);
   STATIC_REQUIRE(OptimizerOf<std::function<void(VectorXd&, const VectorXd&)>, VectorXd, VectorXd>);
   STATIC_REQUIRE_FALSE(OptimizerOf<Sgd<>, VectorXd, VectorXf>);
+  STATIC_REQUIRE_FALSE(OptimizerOf<Sgd<>, VectorXf, VectorXf>);
   STATIC_REQUIRE_FALSE(OptimizerOf<Sgd<>, const VectorXd, VectorXd>);
   STATIC_REQUIRE_FALSE(OptimizerOf<ByStep, VectorXf, VectorXd>);
   STATIC_REQUIRE_FALSE(OptimizerOf<void (*)(VectorXd&), VectorXd, VectorXd>);

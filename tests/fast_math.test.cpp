@@ -95,6 +95,13 @@ TEST_CASE("with -ffast-math: what a schedule gives is refused before anything mo
     refused(Sgd{{.momentum = gives}}, "polyak::Sgd: momentum must be finite and >= 0" + got);
     refused(Averaged{Sgd{}, GainAverage{{.gain = gives}}},
             "polyak::GainAverage: gain must be in [0, 1]" + got + " at fold 1");
+    struct Complement {
+      double c;
+      double complement(std::uint64_t, std::uint64_t) const { return c; }
+    };
+    CHECK(message_of([&] {
+            Averaged{Sgd{}, Ema{{.decay = Complement{bad}}}}.step(theta, theta);
+          }).starts_with("polyak::Ema: decay must be in [0, 1), got "));
     refused(Averaged{Sgd{}, Ema{{.decay = gives}}}, "polyak::Ema: decay must be in [0, 1)" + got + " at fold 1");
   }
 }

@@ -262,27 +262,40 @@ TEST_CASE("a gradient need not be contiguous, nor even memory") {
   CHECK(matrix == MatrixXd{{-6, -11}, {-14, -20}});
 }
 
-// A gradient whose shape is not that of the parameters is taken in its own storage order, and whether it is memory,
-// a part of some other memory or an expression must not matter.
-TEST_CASE("a matrix is the gradient of a vector in one order only") {
+// Which order its coordinates are in, only the type of an expression would tell: X * y and (y^T * X^T)^T differ in it.
+TEST_CASE("a matrix is no gradient of a vector, unless it has one row or one column") {
   const RowMajorXd rows{{1, 2, 3}, {4, 5, 6}};
-  RowMajorXd part(2, 5);
-  part << rows, MatrixXd::Zero(2, 2);
-  const VectorXd expected{{-1, -2, -3, -4, -5, -6}};
   const auto moved = [](const auto& grad) -> VectorXd {
     VectorXd params = VectorXd::Zero(6);
     Sgd{{.learning_rate = 1}}.step(params, grad);
     return params;
   };
-  CHECK(moved(rows) == expected);
-  CHECK(moved(1 * rows) == expected);
-  CHECK(moved(part.leftCols(3)) == expected);
-  CHECK(moved(MatrixXd(rows)) == VectorXd{{-1, -4, -2, -5, -3, -6}});
-  CHECK(moved(1 * MatrixXd(rows)) == VectorXd{{-1, -4, -2, -5, -3, -6}});
-
+  const std::string message =
+      "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 6x1, got ";
+  CHECK(error_of([&] { moved(rows); }) == message + "2x3");
+  CHECK(error_of([&] { moved(1 * rows); }) == message + "2x3");
+  CHECK(error_of([&] { moved(MatrixXd(rows.transpose())); }) == message + "3x2");
   std::vector<double> params(6);
-  Sgd{{.learning_rate = 1}}.step(params, 1 * rows);
+  CHECK(error_of([&] { Sgd{{.learning_rate = 1}}.step(params, 1 * rows); }) == message + "2x3");
+  CHECK(params == std::vector<double>(6));
+
+  const VectorXd expected{{-1, -1, -1, -1, -1, -1}};
+  CHECK(moved(MatrixXd::Ones(6, 1)) == expected);
+  CHECK(moved(RowMajorXd::Ones(1, 6)) == expected);
+  Sgd{{.learning_rate = 1}}.step(params, MatrixXd::Ones(6, 1));
   CHECK(params == values(flat(expected)));
+}
+
+TEST_CASE("a vector is the gradient of a matrix in the storage order of the matrix") {
+  const auto moved = [](auto params, const auto& grad) {
+    Sgd{{.learning_rate = 1}}.step(params, grad);
+    return values(flat(params));
+  };
+  const std::vector<double> expected{-2, -4, -6, -8, -10, -12};
+  CHECK(moved(MatrixXd(MatrixXd::Zero(2, 3)), even) == expected);
+  CHECK(moved(RowMajorXd(RowMajorXd::Zero(2, 3)), 1 * even) == expected);
+  CHECK(moved(RowMajorXd(RowMajorXd::Zero(2, 3)), even.transpose()) == expected);
+  CHECK(moved(MatrixXd(MatrixXd::Zero(2, 3)), std::vector<double>{2, 4, 6, 8, 10, 12}) == expected);
 }
 
 TEST_CASE("a gradient expression is evaluated once") {

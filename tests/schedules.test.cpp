@@ -106,8 +106,8 @@ TEST_CASE("StepDecay drops at the multiples of its period") {
   CHECK(first_values(schedule, 7) == std::vector<double>{8, 8, 8, 4, 4, 4, 2});
   CHECK(schedule(huge) == 0);
   CHECK(never_rises(schedule, 1000));
-  CHECK(first_values(StepDecay{{.initial = 1, .factor = 0}}, 3) == std::vector<double>{1, 0, 0});
-  CHECK(StepDecay{{.initial = 2, .factor = 1}}(huge) == 2);
+  CHECK(first_values(StepDecay{{.initial = 1, .factor = 0, .period = 1}}, 3) == std::vector<double>{1, 0, 0});
+  CHECK(StepDecay{{.initial = 2, .factor = 1, .period = 1}}(huge) == 2);
 
   refuses([](double v) { return StepDecay{{.initial = v}}; }, "StepDecay: initial must be finite and >= 0",
           negative_or_not_finite);
@@ -129,7 +129,7 @@ TEST_CASE("Cosine falls from initial to final and stays there") {
   CHECK(schedule(13) == 0.5);
   CHECK(schedule(huge) == 0.5);
   CHECK(never_rises(Cosine{{.initial = 0.3, .steps = 1000}}, 1100));
-  CHECK(first_values(Cosine{{.initial = 3}}, 2) == std::vector<double>{3, 0});
+  CHECK(first_values(Cosine{{.initial = 3, .steps = 1}}, 2) == std::vector<double>{3, 0});
   CHECK(close(Cosine{{.initial = 0, .final = 1, .steps = 2}}(1), 0.5));
 
   refuses([](double v) { return Cosine{{.initial = v}}; }, "Cosine: initial must be finite and >= 0",
@@ -178,7 +178,7 @@ TEST_CASE("LinearCycle falls within each cycle and ends at min") {
   const LinearCycle schedule{{.max = 9, .min = 1, .period = 4}};
   CHECK(first_values(schedule, 9) == std::vector<double>{7, 5, 3, 1, 7, 5, 3, 1, 7});
   CHECK(schedule(huge + 3) == 1);
-  CHECK(first_values(LinearCycle{{.max = 9, .min = 1}}, 3) == std::vector<double>{1, 1, 1});
+  CHECK(first_values(LinearCycle{{.max = 9, .min = 1, .period = 1}}, 3) == std::vector<double>{1, 1, 1});
   // At min exactly, whatever the rounding of max and of f.
   const LinearCycle uneven{{.max = 0.3, .min = 0.1, .period = 7}};
   for (std::uint64_t t = 6; t < 70; t += 7) CHECK(uneven(t) == 0.1);
@@ -223,6 +223,16 @@ TEST_CASE("SwaAnneal anneals from where the rate was and holds") {
     refuses([](double v) { return SwaAnneal{{.target = v}}; }, "SwaAnneal: target must be finite and >= 0",
             negative_or_not_finite);
   }
+}
+
+TEST_CASE("what has no sensible default must be given") {
+  CHECK(error_of([] { StepDecay{{.initial = 1}}; }) ==
+        "invalid_argument: polyak::StepDecay: period must be >= 1, got 0");
+  CHECK(error_of([] { Cosine{{.initial = 1}}; }) == "invalid_argument: polyak::Cosine: steps must be >= 1, got 0");
+  CHECK(error_of([] { Triangular{{.min = 0, .max = 1}}; }) ==
+        "invalid_argument: polyak::Triangular: half_period must be >= 1, got 0");
+  CHECK(error_of([] { LinearCycle{{.max = 1, .min = 0}}; }) ==
+        "invalid_argument: polyak::LinearCycle: period must be >= 1, got 0");
 }
 
 TEST_CASE("a number inside a schedule is checked with it") {

@@ -71,6 +71,7 @@ template <class F>
 concept FoldLike = requires(F& fold, std::size_t offset, std::span<const double> weights) {
   { fold.before(offset, weights) } noexcept;
   { fold.after(offset, weights) } noexcept;
+  { fold.idle() } noexcept -> std::same_as<bool>;
   { fold.simple() } noexcept -> std::same_as<bool>;
   { fold.at(offset)(offset, weights[0]) } noexcept;
   { fold.commit() } noexcept;

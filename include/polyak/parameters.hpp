@@ -140,25 +140,36 @@ template <ReadableParameters P>
 
 namespace detail {
 
+template <class T>
+inline constexpr bool is_matrix = false;
+template <EigenDense T>
+inline constexpr bool is_matrix<T> = !T::IsVectorAtCompileTime;
+template <class T>
+inline constexpr bool is_row_major = false;
+template <EigenDense T>
+inline constexpr bool is_row_major<T> = T::IsRowMajor;
+
 /// The gradient in the storage order of the parameters: a view where its memory is so already, else evaluated once.
 template <FloatingPoint Scalar>
 class FlatGradient {
  public:
   template <class P, GradientOf<Scalar> G>
   FlatGradient(const P& params, const G& grad, std::string_view who) {
-    if constexpr (EigenDense<P> && EigenDense<G>) {
-      constexpr bool both_matrices = !P::IsVectorAtCompileTime && !G::IsVectorAtCompileTime;
-      if (both_matrices && (params.rows() != grad.rows() || params.cols() != grad.cols())) {
-        throw_bad_shape(who, params.rows(), params.cols(), grad.rows(), grad.cols());
+    const std::size_t n = flat(params, who).size();
+    if constexpr (EigenDense<G>) {
+      constexpr bool both_matrices = is_matrix<P> && is_matrix<G>;
+      if constexpr (both_matrices) {
+        if (params.rows() != grad.rows() || params.cols() != grad.cols()) {
+          throw_bad_shape(who, params.rows(), params.cols(), grad.rows(), grad.cols());
+        }
+      } else if (!is_matrix<P> && grad.rows() > 1 && grad.cols() > 1) {
+        // Its coordinates would have to be put in an order that nothing but the type of an expression decides.
+        throw_bad_shape(who, static_cast<Eigen::Index>(n), 1, grad.rows(), grad.cols());
       }
-      constexpr bool same_order = !both_matrices || int(P::IsRowMajor) == int(G::IsRowMajor);
-      view<same_order, bool(both_matrices ? int(P::IsRowMajor) : int(G::IsRowMajor))>(grad);
-    } else if constexpr (EigenDense<G>) {
-      view<true, G::IsRowMajor>(grad);
+      view<both_matrices ? is_row_major<P> : is_row_major<G>>(grad);
     } else {
       flat_ = flat(grad);
     }
-    const std::size_t n = flat(params, who).size();
     if (flat_.size() != n) throw_bad_size(who, "the gradient must have the size of the parameters,", n, flat_.size());
   }
   FlatGradient(const FlatGradient&) = delete;
@@ -167,9 +178,9 @@ class FlatGradient {
   [[nodiscard]] std::span<const Scalar> get() const noexcept { return flat_; }
 
  private:
-  template <bool SameOrder, bool RowMajor, class G>
+  template <bool RowMajor, class G>
   void view(const G& grad) {
-    if constexpr (SameOrder && EigenMemory<G>) {
+    if constexpr (RowMajor == is_row_major<G> && EigenMemory<G>) {
       if (is_contiguous(grad)) {
         flat_ = {grad.data(), static_cast<std::size_t>(grad.size())};
         return;

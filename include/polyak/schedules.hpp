@@ -96,7 +96,7 @@ class BottouDecay {
 struct StepDecayOptions {
   double initial = 0.01;     ///< η₀ in [0, ∞)
   double factor = 0.1;       ///< in [0, ∞)
-  std::uint64_t period = 1;  ///< ≥ 1, in steps
+  std::uint64_t period = 0;  ///< ≥ 1, in steps; must be given
 };
 
 /// η_t = η₀ factor^⌊t/period⌋.
@@ -118,7 +118,7 @@ class StepDecay {
 struct CosineOptions {
   double initial = 0.01;    ///< η₀ in [0, ∞)
   double final = 0;         ///< in [0, ∞), kept once `steps` are over
-  std::uint64_t steps = 1;  ///< T ≥ 1
+  std::uint64_t steps = 0;  ///< T ≥ 1; must be given
 };
 
 /// η_t = final + (η₀ − final) (1 + cos(π t/T)) / 2 for t < T, then final (Loshchilov & Hutter 2017, one period).
@@ -169,7 +169,7 @@ class LinearWarmup {
 struct TriangularOptions {
   double min = 0.001;             ///< in [0, ∞)
   double max = 0.01;              ///< in [min, ∞)
-  std::uint64_t half_period = 1;  ///< ≥ 1: steps from min up to max, and as many back
+  std::uint64_t half_period = 0;  ///< ≥ 1, must be given: steps from min up to max, and as many back
 };
 
 /// Rises linearly from min to max in half a period and falls back in the other (Smith 2017).
@@ -196,7 +196,7 @@ class Triangular {
 struct LinearCycleOptions {
   double max = 0.01;         ///< in [min, ∞)
   double min = 0.001;        ///< in [0, ∞)
-  std::uint64_t period = 1;  ///< c ≥ 1, in steps
+  std::uint64_t period = 0;  ///< c ≥ 1, in steps; must be given
 };
 
 /// η_t = (1 − f) max + f min with f = ((t mod c) + 1)/c: falls within each cycle and is at min in the cycle's last

@@ -73,8 +73,8 @@ TEST_CASE("a decay schedule counts folds, not steps") {
                  asked.push_back(k);
                  return 0.5;
                },
-           .start = 3,
-           .every = 2}};
+           .start = 1,
+           .every = 3}};
   for (double t = 1; t <= 8; ++t) ema.update(one(t));
   CHECK(asked == std::vector<std::uint64_t>{0, 1, 2});
   CHECK(ema.count() == 3);

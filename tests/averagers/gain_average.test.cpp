@@ -20,12 +20,12 @@ TEST_CASE("the gain is asked with k = 1, 2, ... once a fold") {
                              asked.push_back(k);
                              return 1.0 / static_cast<double>(k);
                            },
-                       .start = 2,
+                       .start = 1,
                        .every = 3}};
   CHECK(asked.empty());
   for (double t = 1; t <= 9; ++t) average.update(VectorXd{{t}});
   CHECK(asked == std::vector<std::uint64_t>{1, 2, 3});
-  CHECK(average.average()[0] == Approx(5));  // of 2, 5, 8
+  CHECK(average.average()[0] == Approx(4));  // of 1, 4, 7
 }
 
 TEST_CASE("1/k is the tail average, bit for bit") {
@@ -38,8 +38,8 @@ TEST_CASE("1/k is the tail average, bit for bit") {
     tail.update(theta);
     REQUIRE(support::same_bits(by_gain.average(), tail.average()));
   }
-  CHECK(by_gain.effective_sample_size() == tail.effective_sample_size());
-  CHECK(by_gain.mean_age() == tail.mean_age());
+  CHECK(support::close(by_gain.effective_sample_size(), tail.effective_sample_size()));
+  CHECK(support::close(by_gain.mean_age(), tail.mean_age()));
 }
 
 TEST_CASE("GainAverage refuses options out of range") {

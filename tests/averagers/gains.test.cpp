@@ -135,6 +135,27 @@ TEST_CASE("a decay out of range is refused in the fold that meets it") {
   CHECK(fold(std::nextafter(1.0, 0.0), 1) == "nothing");
 }
 
+TEST_CASE("a complement out of range is refused as the decay it stands for") {
+  struct Complement {
+    double c;
+    double complement(std::uint64_t, std::uint64_t) const { return c; }
+  };
+  const auto fold = [](double c) {
+    return error_of([&] {
+      EmaGain::State state;
+      (void)EmaGain{Complement{c}, true, 1}(2, state);
+    });
+  };
+  const std::string rule = "invalid_argument: polyak::Ema: decay must be in [0, 1), got ";
+  CHECK(fold(0) == rule + "1 at fold 2");
+  CHECK(fold(-0.5) == rule + "1.5 at fold 2");
+  CHECK(fold(1.5) == rule + "-0.5 at fold 2");
+  CHECK(fold(not_a_number) == rule + "nan at fold 2");
+  CHECK(fold(-infinity) == rule + "inf at fold 2");
+  CHECK(fold(1) == "nothing");
+  CHECK(fold(1e-300) == "nothing");
+}
+
 TEST_CASE("a refused decay is named as it was given") {
   const EmaGain gain{[](std::uint64_t) { return -0.1; }, true, 1};
   EmaGain::State state;

@@ -90,6 +90,14 @@ TEST_CASE("the flag follows its owner and not its copies") {
   CHECK(moved.get());
   CHECK_FALSE(flag.get());
 
+  SwapFlag taken;
+  taken = std::move(moved);
+  CHECK(taken.get());
+  CHECK_FALSE(moved.get());
+  taken = SwapFlag();  // the weights are as they were, whoever owns the flag
+  CHECK(taken.get());
+  moved = std::move(taken);
+
   const SwapFlag unswapped;
   moved = unswapped;  // a copy of another owner's state does not undo the swap
   CHECK(moved.get());

@@ -53,8 +53,9 @@ class Averager {
   Averager(const char* name, Gain gain, Cadence cadence)
       : name_(name), gain_(std::move(gain)), cadence_(cadence), next_(cadence.first()) {}
 
-  /// Gives s_0, the weights before the first fold. Needed only alone and only where a_1 < 1 (an EMA without bias
-  /// correction). Throws std::logic_error after the first fold.
+  /// Gives s_0, the weights before the first fold. Needed only alone, where a_1 < 1 (an EMA without bias correction)
+  /// and the very first step folds; later on they are the θ of the update before. Throws std::logic_error after the
+  /// first fold.
   template <ReadableParameters P>
   void start_from(const P& params) {
     if (folds_ > 0) detail::throw_bad_order(name_, "start_from must come before the first fold");
@@ -65,8 +66,9 @@ class Averager {
     started_ = true;
   }
 
-  /// Counts a step and, when it is due, folds θ_t in. Throws std::invalid_argument on a size other than before, a
-  /// std::logic_error where start_from is missing or while swapped in; then nothing has changed.
+  /// Counts a step and, when it is due, folds θ_t in. Throws std::invalid_argument on a size other than that of the
+  /// average, and std::logic_error while swapped in or, in the first step, where start_from is missing; then nothing
+  /// has changed.
   template <ReadableParameters P>
   void update(const P& params) {
     const std::span<const scalar_of<const P&>> weights = flat(params, name_);
@@ -74,6 +76,7 @@ class Averager {
     if (fold.wants_start()) {
       detail::throw_bad_order(name_, "the first gain is below 1, so start_from(weights) must come before update");
     }
+    if (folds_ == 0 && !started_ && steps_ + 2 == next_ && first_gain() != 1) start_from(params);
     fold.after(0, weights);
     fold.commit();
   }
@@ -88,8 +91,11 @@ class Averager {
   /// The average, or `params` as they are before the first fold. By value, O(n).
   template <ReadableParameters P>
   [[nodiscard]] vector_type average_or(const P& params) const {
-    if (has_average()) return shadow_;
     const auto weights = flat(params, name_);
+    if (has_average()) {
+      check_size(weights.size());
+      return shadow_;
+    }
     vector_type copy(static_cast<Eigen::Index>(weights.size()));
     detail::assign(copy.data(), weights.data(), weights.size());
     return copy;
@@ -106,7 +112,8 @@ class Averager {
   }
 
   /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
-  /// are kept aside and put back as they were. Meanwhile update and step throw. `params` must outlive the guard. O(n).
+  /// are kept aside and put back as they were. Meanwhile update and step throw. `params` must outlive the guard and
+  /// stay where they are in memory; guards of several averages on the same weights must go in reverse order. O(n).
   template <Parameters P>
   [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
     const auto target = flat(params, name_);
@@ -170,6 +177,10 @@ class Averager {
   [[nodiscard]] const Cadence& cadence() const noexcept { return cadence_; }
 
  private:
+  [[nodiscard]] double first_gain() const {
+    typename Gain::State state{};
+    return gain_(1, state);
+  }
   void count_fold(double a, const typename Gain::State& state) noexcept {
     ++folds_;
     next_ += cadence_.every;

@@ -11,7 +11,7 @@ namespace polyak {
 struct EmaOptions {
   Decay decay = 0.999;          ///< β in [0, 1), a number or a schedule of the folds already made
   bool bias_correction = true;  ///< off: the textbook form, started from the weights before the first fold
-  std::uint64_t start = 0;      ///< the first step that folds, at least 1
+  std::uint64_t start = 0;      ///< t ≥ max(start, 1) folds where t − start is a multiple of every
   std::uint64_t every = 1;      ///< ≥ 1: steps from one fold to the next
 };
 

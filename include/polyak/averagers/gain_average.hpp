@@ -11,7 +11,7 @@ namespace polyak {
 
 struct GainAverageOptions {
   std::function<double(std::uint64_t)> gain;  ///< a_k in [0, 1] for k = 1, 2, …
-  std::uint64_t start = 0;                    ///< the first step that folds, at least 1
+  std::uint64_t start = 0;                    ///< t ≥ max(start, 1) folds where t − start is a multiple of every
   std::uint64_t every = 1;                    ///< ≥ 1: steps from one fold to the next
 };
 

@@ -13,8 +13,8 @@ struct SwaOptions {
 };
 
 /// Stochastic weight averaging (Izmailov et al. 2018): the mean of the snapshots θ_start, θ_{start+period}, … With a
-/// LinearCycle of the same period the snapshots are the ends of its cycles. Steps without a snapshot cost O(1). Throws
-/// std::invalid_argument on period = 0.
+/// LinearCycle of the same period, and a start that is a multiple of it, the snapshots are the ends of its cycles.
+/// Steps without a snapshot cost O(1). Throws std::invalid_argument on period = 0.
 template <class Shadow = default_shadow>
 class Swa : public Averager<UniformGain, Shadow> {
   using Base = Averager<UniformGain, Shadow>;

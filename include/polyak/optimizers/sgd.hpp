@@ -53,8 +53,8 @@ class Sgd {
   }
 
   /// Moves `params` one step along `grad`. Throws std::invalid_argument on sizes or shapes that differ, from each other
-  /// or from those of the first step, before anything is written. Allocates in the first step only, unless the gradient
-  /// is an expression, which is evaluated once.
+  /// or from those of the first step, before anything is written. Allocates in the first step, and in the first with a
+  /// momentum, only; unless the gradient is an expression or not contiguous: then it is evaluated once.
   template <ParametersOf<Scalar> P, GradientOf<Scalar> G>
   void step(P&& params, const G& grad) {
     detail::step_in_slices(*this, params, grad, name);
