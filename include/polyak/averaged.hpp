@@ -11,6 +11,7 @@
 #include "polyak/averagers/averager.hpp"
 #include "polyak/averagers/ema.hpp"
 #include "polyak/concepts.hpp"
+#include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/parameters.hpp"
 
@@ -51,6 +52,8 @@ template <class Numbers, class... Folds>
 struct FoldPack;
 template <std::size_t... Is, class... Folds>
 struct FoldPack<std::index_sequence<Is...>, Folds...> : NumberedFold<Is, Folds>... {
+  static constexpr bool elementwise = (ElementwiseFold<Folds> && ...);
+
   template <class F>
   decltype(auto) apply(F f) const noexcept {
     return f(NumberedFold<Is, Folds>::fold...);
@@ -58,9 +61,10 @@ struct FoldPack<std::index_sequence<Is...>, Folds...> : NumberedFold<Is, Folds>.
 };
 
 template <class... Averagers>
-[[nodiscard]] auto begin_folds(std::tuple<Averagers...>& averagers, std::size_t n) {
-  using Pack = FoldPack<std::index_sequence_for<Averagers...>, decltype(std::declval<Averagers&>().begin_fold(n))...>;
-  return std::apply([n](auto&... each) { return Pack{{each.begin_fold(n)}...}; }, averagers);
+[[nodiscard]] auto begin_folds(std::tuple<Averagers...>& averagers, const Layout& layout) {
+  using Pack =
+      FoldPack<std::index_sequence_for<Averagers...>, decltype(std::declval<Averagers&>().begin_fold(layout))...>;
+  return std::apply([&](auto&... each) { return Pack{{each.begin_fold(layout)}...}; }, averagers);
 }
 
 /// An optimizer's update, with the folds of the averages in its loop where both sides allow it. Where they do not (a
@@ -68,15 +72,15 @@ template <class... Averagers>
 template <class Update, class Folds>
 class AveragedUpdate {
  public:
-  template <class Optimizer, class Averagers>
-  AveragedUpdate(Optimizer& optimizer, Averagers& averagers, std::size_t n)
-      : update_(optimizer.begin_step(n)), folds_(begin_folds(averagers, n)) {}
+  template <class Optimizer, class Averagers, class View>
+  AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
+      : update_(optimizer.begin_step(view)), folds_(begin_folds(averagers, view.layout())) {}
 
-  template <FloatingPoint Scalar>
-  void operator()(const Slice<Scalar>& whole) noexcept {
-    if (folds_.apply([](const auto&... fold) { return (fold.idle() && ...); })) return update_(whole);
+  template <FloatingPoint Scalar, class Grad>
+  void operator()(const Slice<Scalar, Grad>& whole) noexcept {
+    if (!taken() || folds_.apply([](const auto&... fold) { return (fold.idle() && ...); })) return update_(whole);
     if (visit(whole, [n = whole.params.size()](auto move) { for_each_index(n, move); })) return;
-    for_each_slice(whole, [this](const Slice<Scalar>& slice) {
+    for_each_slice(whole, [this](const Slice<Scalar, Grad>& slice) {
       const std::span<const Scalar> weights = slice.params;
       folds_.apply([&](const auto&... fold) { (fold.before(slice.offset, weights), ...); });
       update_(slice);
@@ -84,10 +88,10 @@ class AveragedUpdate {
     });
   }
 
-  template <FloatingPoint Scalar, class Visitor>
-  bool visit(const Slice<Scalar>& slice, const Visitor& visitor) noexcept {
-    if constexpr (ElementwiseUpdateOf<Update, Scalar>) {
-      return folds_.apply([&](const auto&... fold) {
+  template <FloatingPoint Scalar, class Grad, class Visitor>
+  bool visit(const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+    if constexpr (ElementwiseUpdateOf<Update, Scalar> && Folds::elementwise) {
+      return taken() && folds_.apply([&](const auto&... fold) {
         return (fold.simple() && ...) &&
                update_.visit(slice, [&](auto move) { visitor(then(move, fold.at(slice.offset)...)); });
       });
@@ -96,9 +100,11 @@ class AveragedUpdate {
     }
   }
 
+  [[nodiscard]] bool taken() const noexcept { return update_.taken(); }
+
   void commit() noexcept {
+    if (taken()) folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
     update_.commit();
-    folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
   }
 
  private:
@@ -106,18 +112,9 @@ class AveragedUpdate {
   Folds folds_;
 };
 
-template <class Optimizer, class Averagers>
-AveragedUpdate(Optimizer& optimizer, Averagers& averagers, std::size_t n)
-    -> AveragedUpdate<decltype(optimizer.begin_step(n)), decltype(begin_folds(averagers, n))>;
-
-/// An optimizer's scalar, if it says one.
-template <class Optimizer>
-struct ScalarOfOptimizer {};
-template <class Optimizer>
-  requires FloatingPoint<typename Optimizer::scalar_type>
-struct ScalarOfOptimizer<Optimizer> {
-  using scalar_type = typename Optimizer::scalar_type;
-};
+template <class Optimizer, class Averagers, class View>
+AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
+    -> AveragedUpdate<decltype(optimizer.begin_step(view)), decltype(begin_folds(averagers, view.layout()))>;
 
 }  // namespace detail
 
@@ -135,9 +132,12 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   using Fitted =
       std::conditional_t<sizeof...(Averagers) == 0, std::tuple<typename detail::fitted<Ema<>, Optimizer>::type>,
                          std::tuple<typename detail::fitted<Averagers, Optimizer>::type...>>;
+  static_assert(
+      (AveragerLike<Averagers> && ...),
+      "polyak: an AveragerLike type has begin_fold(layout), which returns a fold, average() and has_average()");
   static constexpr std::size_t n_averagers = std::tuple_size_v<Fitted>;
   static constexpr std::size_t only = static_cast<std::size_t>(-1);
-  static constexpr auto name = "polyak::Averaged";
+  static constexpr std::string_view name = "polyak::Averaged";
 
  public:
   explicit Averaged(Optimizer trainer)
@@ -153,12 +153,13 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   /// and the averagers do so before anything is written. Where an optimizer that steps whole throws, no average has
   /// moved.
   template <class P, class G>
-    requires Parameters<P> && (SlicewiseOptimizer<Optimizer> || OptimizerOf<Optimizer, P, G>)
-  void step(P&& params, const G& grad) {
-    if constexpr (SlicewiseOptimizer<Optimizer>) {
-      detail::step_in_slices(*this, params, grad, name);
-    } else {
-      step_whole(params, grad);
+  bool step(P&& params, const G& grad) {
+    if constexpr (detail::explain_step<detail::scalar_or_any<Optimizer>, P, G>()) {
+      if constexpr (SlicewiseOptimizer<Optimizer>) {
+        return detail::step_in_slices(*this, params, grad, name);
+      } else {
+        return step_whole(params, grad);
+      }
     }
   }
 
@@ -178,6 +179,11 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   template <std::size_t I = only>
   [[nodiscard]] const auto& average() const {
     return averager<I>().average();
+  }
+  /// The average of block i of a parameter set, in its own shape.
+  template <std::size_t I = only>
+  [[nodiscard]] auto average_block(std::size_t i) const {
+    return averager<I>().average_block(i);
   }
   template <std::size_t I = only>
   [[nodiscard]] bool has_average() const noexcept {
@@ -209,12 +215,11 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     std::apply([](auto&... each) { (each.reset(), ...); }, averagers_);
   }
 
-  /// Begins a step of the optimizer and of every averager over n parameters; nothing moves before the update is
-  /// committed.
-  [[nodiscard]] auto begin_step(std::size_t n)
+  /// Begins a step of the optimizer and of every averager; nothing moves before the update is committed.
+  template <FloatingPoint Scalar>
     requires SlicewiseOptimizer<Optimizer>
-  {
-    return detail::AveragedUpdate(optimizer_, averagers_, n);
+  [[nodiscard]] auto begin_step(const StepView<Scalar>& view) {
+    return detail::AveragedUpdate(optimizer_, averagers_, view);
   }
 
  private:
@@ -226,19 +231,23 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   }
 
   template <class P, class G>
-  void step_whole(P& params, const G& grad) {
+  bool step_whole(P& params, const G& grad) {
     using Weights = std::span<const scalar_of<P&>>;
-    const Weights weights = flat(params, name);
-    const auto folds = detail::begin_folds(averagers_, weights.size());
-    folds.apply([&](const auto&... fold) { (fold.before(0, weights), ...); });
-    if constexpr (requires { optimizer_.step(params, grad); }) {
-      optimizer_.step(params, grad);
-    } else {
-      optimizer_(params, grad);
+    const auto folds = detail::begin_folds(averagers_, detail::layout_of(params, name));
+    const auto show = [&](auto how) {
+      detail::for_each_block(params, name, [&](std::size_t offset, Weights weights) {
+        folds.apply([&](const auto&... fold) { (how(fold, offset, weights), ...); });
+      });
+    };
+    show([](const auto& fold, std::size_t offset, Weights weights) { fold.before(offset, weights); });
+    const std::size_t size = detail::layout_of(params, name).size();
+    if (!detail::step_whole(optimizer_, params, grad)) return false;
+    if (detail::layout_of(params, name).size() != size) {
+      detail::throw_bad_order(name, "the optimizer changed the number of parameters");
     }
-    const Weights moved = flat(params, name);  // a vector assigned to may have moved house
-    if (moved.size() != weights.size()) detail::throw_bad_order(name, "the optimizer changed the number of parameters");
-    folds.apply([&](const auto&... fold) { ((fold.after(0, moved), fold.commit()), ...); });
+    show([](const auto& fold, std::size_t offset, Weights weights) { fold.after(offset, weights); });
+    folds.apply([](const auto&... fold) { (fold.commit(), ...); });
+    return true;
   }
 
   Optimizer optimizer_;

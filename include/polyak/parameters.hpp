@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <functional>
@@ -14,8 +15,8 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 
-/// Flat views over what users hold. Everything in polyak is elementwise, so a matrix, a Map or a std::vector is its
-/// coordinates in storage order; nothing is copied.
+/// Flat views over what users hold. Everything in polyak works coordinate by coordinate, so a matrix, a Map or a
+/// std::vector is its coordinates in storage order, and a set of them is one after the other; nothing is copied.
 
 namespace polyak {
 
@@ -51,7 +52,7 @@ concept EigenMemory = EigenDense<T> && ((int(std::remove_cvref_t<T>::Flags) & Ei
                       may_be_contiguous<std::remove_cvref_t<T>>;
 
 template <class T>
-concept ScalarRange = !EigenDense<T> && std::ranges::contiguous_range<T> && std::ranges::sized_range<T>;
+concept ContiguousRange = !EigenDense<T> && std::ranges::contiguous_range<T> && std::ranges::sized_range<T>;
 
 template <class T>
 struct pointer_to;
@@ -59,12 +60,18 @@ template <EigenMemory T>
 struct pointer_to<T> {
   using type = decltype(std::declval<std::remove_reference_t<T>&>().data());
 };
-template <ScalarRange T>
+template <ContiguousRange T>
 struct pointer_to<T> {
   using type = decltype(std::ranges::data(std::declval<std::remove_reference_t<T>&>()));
 };
+
 template <class T>
-using element_t = std::remove_pointer_t<typename pointer_to<T>::type>;
+using pointee_t = std::remove_pointer_t<typename pointer_to<T>::type>;
+
+template <class T>
+concept Scalars =
+    (EigenMemory<T> ||
+     ContiguousRange<T>)&&FloatingPoint<std::remove_cv_t<std::remove_pointer_t<typename pointer_to<T>::type>>>;
 
 /// True for what outlives the call although the object handed over is a temporary: a Map, a block, a span.
 template <class T>
@@ -82,14 +89,6 @@ inline constexpr bool is_view = [] {
                               std::to_string(inner) + ", outer stride " + std::to_string(outer));
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_shape(std::string_view who, Eigen::Index rows,
-                                                                   Eigen::Index cols, Eigen::Index got_rows,
-                                                                   Eigen::Index got_cols) {
-  const auto shape = [](Eigen::Index r, Eigen::Index c) { return std::to_string(r) + "x" + std::to_string(c); };
-  throw std::invalid_argument(std::string(who).append(": the gradient must have the shape of the parameters, ") +
-                              shape(rows, cols) + ", got " + shape(got_rows, got_cols));
-}
-
 template <EigenMemory D>
 [[nodiscard]] bool is_contiguous(const D& m) noexcept {
   if (m.size() <= 1) return true;
@@ -101,17 +100,120 @@ template <EigenMemory D>
   }
 }
 
+/// One block: where its scalars lie, and in what shape.
+template <class Element>
+struct Block {
+  Element* data = nullptr;
+  BlockShape shape;
+
+  [[nodiscard]] std::span<Element> flat() const noexcept { return {data, shape.size()}; }
+};
+
+template <Scalars P>
+[[nodiscard]] auto block_of(P&& params, std::string_view who) {
+  using Element = std::remove_pointer_t<typename pointer_to<P>::type>;
+  if constexpr (EigenDense<P>) {
+    if (!is_contiguous(params)) throw_strided(who, params.innerStride(), params.outerStride());
+    const auto rows = static_cast<std::size_t>(params.rows());
+    const auto cols = static_cast<std::size_t>(params.cols());
+    return Block<Element>{params.data(), {rows, cols, bool(std::remove_cvref_t<P>::IsRowMajor)}};
+  } else {
+    return Block<Element>{std::ranges::data(params), {std::ranges::size(params), 1, false}};
+  }
+}
+
 }  // namespace detail
 
-/// What can be read as one flat run of scalars: contiguous Eigen objects, std::vector, std::array, std::span.
+/// Several blocks as one parameter vector: ParameterSet{W1, b1, W2, b2} of matrices, vectors, Maps, spans of one
+/// scalar. It refers to them, copies nothing and allocates nothing; Element is const where they are. A std::vector of
+/// such blocks is a set as it stands.
+template <class Element, std::size_t N>
+class ParameterSet {
+ public:
+  /// Throws std::invalid_argument for a block that is strided.
+  template <detail::Scalars... P>
+    requires(sizeof...(P) == N)
+  explicit ParameterSet(P&&... blocks) : blocks_{block_of(blocks)...} {
+    static_assert(((std::is_lvalue_reference_v<P> || detail::is_view<P>)&&...),
+                  "polyak::ParameterSet: a temporary would be gone before the set is used");
+    static_assert((std::same_as<std::remove_const_t<detail::pointee_t<P>>, std::remove_const_t<Element>> && ...),
+                  "polyak::ParameterSet: the blocks of a set have one scalar");
+  }
+
+  explicit ParameterSet(const std::array<detail::Block<Element>, N>& blocks) noexcept : blocks_(blocks) {}
+
+  [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
+  [[nodiscard]] const detail::Block<Element>& operator[](std::size_t i) const noexcept { return blocks_[i]; }
+
+  /// A set of blocks of the same shapes that lie one after the other from `data` on.
+  template <class Other>
+  [[nodiscard]] ParameterSet<Other, N> like(Other* data) const noexcept {
+    std::array<detail::Block<Other>, N> blocks;
+    for (std::size_t i = 0; i < N; data += blocks_[i++].shape.size()) blocks[i] = {data, blocks_[i].shape};
+    return ParameterSet<Other, N>(blocks);
+  }
+
+ private:
+  template <class P>
+  static detail::Block<Element> block_of(P& params) {
+    const auto block = detail::block_of(params, "polyak::ParameterSet");
+    return {block.data, block.shape};
+  }
+
+  std::array<detail::Block<Element>, N> blocks_;
+};
+
+template <detail::Scalars First, detail::Scalars... Rest>
+ParameterSet(First&&, Rest&&...)
+    -> ParameterSet<std::conditional_t<(std::is_const_v<detail::pointee_t<Rest>> || ...),
+                                       const detail::pointee_t<First>, detail::pointee_t<First>>,
+                    1 + sizeof...(Rest)>;
+
+namespace detail {
+
 template <class T>
-concept ReadableParameters =
-    (detail::EigenMemory<T> || detail::ScalarRange<T>)&&FloatingPoint<std::remove_const_t<detail::element_t<T>>>;
+inline constexpr bool is_parameter_set = false;
+template <class Element, std::size_t N>
+inline constexpr bool is_parameter_set<ParameterSet<Element, N>> = true;
+
+template <class T>
+concept Blocks = is_parameter_set<std::remove_cvref_t<T>> ||
+                 (!EigenDense<T> && std::ranges::random_access_range<T> && std::ranges::sized_range<T> &&
+                  Scalars<std::ranges::range_reference_t<T>>);
+
+template <Blocks T>
+[[nodiscard]] auto block_at(T& set, std::size_t i, std::string_view who) {
+  if constexpr (is_parameter_set<std::remove_const_t<T>>) {
+    return set[i];
+  } else {
+    return block_of(std::ranges::begin(set)[static_cast<std::ranges::range_difference_t<T>>(i)], who);
+  }
+}
+
+template <class T>
+struct element_of;
+template <Scalars T>
+struct element_of<T> {
+  using type = std::remove_pointer_t<typename pointer_to<T>::type>;
+};
+template <Blocks T>
+struct element_of<T> {
+  using type = std::remove_pointer_t<decltype(block_at(std::declval<std::remove_reference_t<T>&>(), 0, "").data)>;
+};
+template <class T>
+using element_t = typename element_of<T>::type;
+
+}  // namespace detail
+
+/// What can be read as scalars in memory: contiguous Eigen objects, std::vector, std::array, std::span, and sets of
+/// them.
+template <class T>
+concept ReadableParameters = detail::Scalars<T> || detail::Blocks<T>;
 
 /// Parameters are readable, writable, and more than a temporary about to vanish.
 template <class T>
 concept Parameters = ReadableParameters<T> && !std::is_const_v<detail::element_t<T>> &&
-                     (std::is_lvalue_reference_v<T> || detail::is_view<T>);
+                     (std::is_lvalue_reference_v<T> || detail::is_parameter_set<T> || detail::is_view<T>);
 
 template <ReadableParameters T>
 using scalar_of = std::remove_const_t<detail::element_t<T>>;
@@ -120,85 +222,50 @@ using scalar_of = std::remove_const_t<detail::element_t<T>>;
 template <class T, class Scalar>
 concept ParametersOf = Parameters<T> && std::same_as<scalar_of<T>, Scalar>;
 
-/// A gradient of parameters with this scalar: anything readable, or an Eigen expression, of the same scalar.
-template <class G, class Scalar>
+/// A gradient of the parameters P: of their scalar; for one block anything readable or an Eigen expression, for a set a
+/// set.
+template <class G, class P>
 concept GradientOf =
-    (EigenDense<G> && std::same_as<typename G::Scalar, Scalar>) ||
-    (detail::ScalarRange<const G&> && ReadableParameters<const G&> && std::same_as<scalar_of<const G&>, Scalar>);
+    Parameters<P> &&
+    ((detail::Scalars<P> && ((EigenDense<G> && std::same_as<typename G::Scalar, scalar_of<P>>) ||
+                             (detail::Scalars<const G&> && std::same_as<scalar_of<const G&>, scalar_of<P>>))) ||
+     (detail::Blocks<P> && detail::Blocks<const G&> && std::same_as<scalar_of<const G&>, scalar_of<P>>));
 
-/// The coordinates of `params` in storage order, as a std::span. Throws std::invalid_argument, in the name of `who`,
+/// The coordinates of one block in storage order, as a std::span. Throws std::invalid_argument, in the name of `who`,
 /// for a strided view; what is strided by its type does not compile. O(1).
-template <ReadableParameters P>
-[[nodiscard]] auto flat(P&& params, std::string_view who = "polyak::flat") -> std::span<detail::element_t<P>> {
-  if constexpr (EigenDense<P>) {
-    if (!detail::is_contiguous(params)) detail::throw_strided(who, params.innerStride(), params.outerStride());
-    return {params.data(), static_cast<std::size_t>(params.size())};
-  } else {
-    return {std::ranges::data(params), std::ranges::size(params)};
-  }
+template <detail::Scalars P>
+[[nodiscard]] auto flat(P&& params, std::string_view who = "polyak::flat") {
+  return detail::block_of(params, who).flat();
 }
 
 namespace detail {
 
-template <class T>
-inline constexpr bool is_matrix = false;
-template <EigenDense T>
-inline constexpr bool is_matrix<T> = !T::IsVectorAtCompileTime;
-template <class T>
-inline constexpr bool is_row_major = false;
-template <EigenDense T>
-inline constexpr bool is_row_major<T> = T::IsRowMajor;
-
-/// The gradient in the storage order of the parameters: a view where its memory is so already, else evaluated once.
-template <FloatingPoint Scalar>
-class FlatGradient {
- public:
-  template <class P, GradientOf<Scalar> G>
-  FlatGradient(const P& params, const G& grad, std::string_view who) {
-    const std::size_t n = flat(params, who).size();
-    if constexpr (EigenDense<G>) {
-      constexpr bool both_matrices = is_matrix<P> && is_matrix<G>;
-      if constexpr (both_matrices) {
-        if (params.rows() != grad.rows() || params.cols() != grad.cols()) {
-          throw_bad_shape(who, params.rows(), params.cols(), grad.rows(), grad.cols());
-        }
-      } else if (!is_matrix<P> && grad.rows() > 1 && grad.cols() > 1) {
-        // Its coordinates would have to be put in an order that nothing but the type of an expression decides.
-        throw_bad_shape(who, static_cast<Eigen::Index>(n), 1, grad.rows(), grad.cols());
-      }
-      view<both_matrices ? is_row_major<P> : is_row_major<G>>(grad);
-    } else {
-      flat_ = flat(grad);
-    }
-    if (flat_.size() != n) throw_bad_size(who, "the gradient must have the size of the parameters,", n, flat_.size());
+template <ReadableParameters P>
+[[nodiscard]] Layout layout_of(const P& params, std::string_view who) {
+  if constexpr (Scalars<const P&>) {
+    return Layout(block_of(params, who).shape);
+  } else {
+    for (std::size_t i = 0; i < std::ranges::size(params); ++i) static_cast<void>(block_at(params, i, who));
+    return Layout(params, std::ranges::size(params), [](const void* set, std::size_t i) {
+      return block_at(*static_cast<const P*>(set), i, "polyak").shape;
+    });
   }
-  FlatGradient(const FlatGradient&) = delete;
-  FlatGradient& operator=(const FlatGradient&) = delete;
+}
 
-  [[nodiscard]] std::span<const Scalar> get() const noexcept { return flat_; }
-
- private:
-  template <bool RowMajor, class G>
-  void view(const G& grad) {
-    if constexpr (RowMajor == is_row_major<G> && EigenMemory<G>) {
-      if (is_contiguous(grad)) {
-        flat_ = {grad.data(), static_cast<std::size_t>(grad.size())};
-        return;
-      }
+/// Calls f(offset, span) for every block.
+template <ReadableParameters P, class F>
+void for_each_block(P& params, std::string_view who, F f) {
+  if constexpr (Scalars<P&>) {
+    f(std::size_t{0}, flat(params, who));
+  } else {
+    std::size_t offset = 0;
+    for (std::size_t i = 0; i < std::ranges::size(params); ++i) {
+      const auto block = block_at(params, i, who).flat();
+      f(offset, block);
+      offset += block.size();
     }
-    // Eigen refuses row-major columns and column-major rows, so a vector keeps its own order.
-    constexpr bool row_major = G::IsVectorAtCompileTime ? bool(G::IsRowMajor) : RowMajor;
-    using Evaluated =
-        Eigen::Matrix<Scalar, G::RowsAtCompileTime == 1 ? 1 : Eigen::Dynamic,
-                      G::ColsAtCompileTime == 1 ? 1 : Eigen::Dynamic, row_major ? Eigen::RowMajor : Eigen::ColMajor>;
-    evaluated_.resize(grad.size());
-    Eigen::Map<Evaluated>(evaluated_.data(), grad.rows(), grad.cols()) = grad.derived();
-    flat_ = {evaluated_.data(), static_cast<std::size_t>(evaluated_.size())};
   }
-
-  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> evaluated_;
-  std::span<const Scalar> flat_;
-};
+}
 
 }  // namespace detail
 }  // namespace polyak

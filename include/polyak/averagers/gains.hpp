@@ -1,11 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <utility>
 
 #include "polyak/averagers/decays.hpp"
+#include "polyak/detail/bias_correction.hpp"
 #include "polyak/detail/errors.hpp"
 
 /// Gain sequences: the a_k of s_k = s_{k−1} + a_k (θ − s_{k−1}), k = 1, 2, … A gain sequence holds its options and
@@ -26,26 +28,50 @@ struct EmaGain {
   bool bias_correction;
   std::uint64_t every;
 
-  /// W as a sum of two doubles: for β = 1 − 1e-6 it is the sum of millions of small terms.
-  struct State {
-    double weight = 0;
-    double error = 0;
-  };
+  using State = detail::BiasCorrection;
 
-  [[nodiscard]] double operator()(std::uint64_t k, State& state) const {
+  [[nodiscard]] double operator()(std::uint64_t k, State& weight) const {
     const double c = decay.complement(k - 1, every);
     if (!(detail::is_finite(c) && c > 0 && c <= 1)) {
       detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", 1 - c, k);
     }
-    if (!bias_correction || state.weight == 1) return c;
-    // W + c (1 − W), with what rounding drops (Knuth's exact addition) carried over. Once W rounds to 1 it stays there:
-    // what is missing no longer counts, and left alone it would shrink into slow subnormals.
-    const double term = c * ((1 - state.weight) - state.error) + state.error;
-    const double weight = state.weight + term;
-    const double added = weight - state.weight;
-    state.error = weight == 1 ? 0 : (state.weight - (weight - added)) + (term - added);
-    state.weight = weight;
-    return std::min(1.0, c / weight);
+    return bias_correction ? std::min(1.0, c / weight.advance(c)) : c;
+  }
+};
+
+/// a_k = (η + 1)/(k + η) (Shamir & Zhang 2013).
+struct PolynomialGain {
+  double eta;
+  struct State {};
+  [[nodiscard]] double operator()(std::uint64_t k, State&) const noexcept {
+    return (eta + 1) / (static_cast<double>(k) + eta);
+  }
+};
+
+/// a_k = 1 − (1 − 1/k)^(γ+1) (Karras et al. 2024).
+struct PowerGain {
+  double gamma;
+  struct State {};
+  [[nodiscard]] double operator()(std::uint64_t k, State&) const noexcept {
+    return k == 1 ? 1 : -std::expm1((gamma + 1) * std::log1p(-1 / static_cast<double>(k)));
+  }
+};
+
+/// a_k, the larger root of (1 − a)² q_{k−1} + a² = 1/(c k), with q_k the sum of squared weights; 1 while c k ≤ 1 (Le
+/// Roux 2019).
+struct AnytimeGain {
+  double fraction;
+  struct State {
+    double squares = 1;
+  };
+  [[nodiscard]] double operator()(std::uint64_t k, State& state) const noexcept {
+    const double q = state.squares;
+    const double target = 1 / (fraction * static_cast<double>(k));
+    if (k == 1 || target >= 1) return 1;
+    // The smallest sum of squares in reach is q/(1 + q), one sample more than before.
+    const double a = (q + std::sqrt(std::max(0.0, target * (1 + q) - q))) / (1 + q);
+    state.squares = (1 - a) * (1 - a) * q + a * a;
+    return std::min(1.0, a);
   }
 };
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <bit>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -8,16 +7,12 @@
 #include <string>
 #include <string_view>
 
+#include "polyak/detail/finite.hpp"
+
 // Every message reads "polyak::Class: member rule, got value". The helpers that build one are cold and out of line, so
 // a check costs its caller a compare and a branch.
 
 namespace polyak::detail {
-
-/// Finite by its exponent bits: `x - x == 0` and std::isfinite are both folded to true under -ffast-math.
-[[nodiscard]] constexpr bool is_finite(double x) noexcept {
-  constexpr std::uint64_t exponent = 0x7FF0'0000'0000'0000;
-  return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
-}
 
 /// The shortest text that reads back as the same number.
 [[nodiscard]] inline std::string to_text(double x) {
@@ -68,6 +63,10 @@ inline void require_finite_nonnegative(double x, std::string_view who, std::stri
 
 inline void require_finite_positive(double x, std::string_view who, std::string_view rule) {
   require(is_finite(x) && x > 0, who, rule, x);
+}
+
+inline void require_fraction(double x, std::string_view who, std::string_view rule) {
+  require(is_finite(x) && x >= 0 && x < 1, who, rule, x);
 }
 
 }  // namespace polyak::detail

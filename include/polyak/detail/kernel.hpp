@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "polyak/concepts.hpp"
+#include "polyak/detail/square_root.hpp"
 
 namespace polyak::detail {
 
@@ -24,6 +25,9 @@ template <class T>
   return a * b + c;
 }
 
+// A kernel is what one coordinate needs. It is always inlined: left to its own judgement in a large caller, the
+// compiler may call it, and the loop around a call is not vectorised.
+
 /// What compilers vectorise. Clang warns of a promise about other scalars, which it cannot use.
 template <class... Scalars>
 inline constexpr bool vectorises = ((std::is_same_v<Scalars, float> || std::is_same_v<Scalars, double>)&&...);
@@ -32,15 +36,12 @@ inline constexpr bool vectorises = ((std::is_same_v<Scalars, float> || std::is_s
 template <class K>
 concept VectorKernel = requires { requires K::vectorised; };
 
-/// Calls kernel(0) … kernel(n−1), which the compiler may do in any order and at once. The pragmas promise just that and
-/// no more, so a gradient that is the very memory of the parameters stays correct where __restrict would not be. At -O2
-/// GCC vectorises only loops whose length it knows, hence the chunks.
+/// Calls kernel(from) … kernel(from + n − 1), which the compiler may do in any order and at once. The pragmas promise
+/// just that and no more, so a gradient that is the very memory of the parameters stays correct where __restrict would
+/// not be.
 template <class Kernel>
-inline void for_each_index(std::size_t n, Kernel kernel) noexcept {
-  constexpr std::size_t chunk = 32;
-  std::size_t i = 0;
-  for (; i + chunk <= n; i += chunk) {
-    if constexpr (VectorKernel<Kernel>) {
+[[gnu::always_inline]] inline void unordered(std::size_t from, std::size_t n, const Kernel& kernel) noexcept {
+  if constexpr (VectorKernel<Kernel>) {
 #if defined(__clang__)
 #if !__has_feature(undefined_behavior_sanitizer)  // whose checks it cannot vectorise, and warns
 #pragma clang loop vectorize(assume_safety)
@@ -48,16 +49,55 @@ inline void for_each_index(std::size_t n, Kernel kernel) noexcept {
 #elif defined(__GNUC__)
 #pragma GCC ivdep
 #endif
-      for (std::size_t j = 0; j < chunk; ++j) kernel(i + j);
-    } else {
-      for (std::size_t j = 0; j < chunk; ++j) kernel(i + j);
-    }
+    for (std::size_t j = 0; j < n; ++j) kernel(from + j);
+  } else {
+    for (std::size_t j = 0; j < n; ++j) kernel(from + j);
   }
-  for (; i < n; ++i) kernel(i);
 }
 
-// A kernel is what one coordinate needs. It is always inlined: left to its own judgement in a large caller, the
-// compiler may call it, and the loop around a call is not vectorised.
+/// A kernel with a square root in its middle has a first half, radicand(i), and a second, kernel(i, root).
+template <class K>
+concept RootKernel = requires(const K& kernel, std::size_t i) { kernel.radicand(i); };
+
+template <RootKernel Kernel, class T>
+struct FirstHalf {
+  static constexpr bool vectorised = VectorKernel<Kernel>;
+  const Kernel& kernel;
+  T* radicands;
+  std::size_t from;
+  [[gnu::always_inline]] void operator()(std::size_t i) const noexcept { radicands[i - from] = kernel.radicand(i); }
+};
+template <RootKernel Kernel, class T>
+struct SecondHalf {
+  static constexpr bool vectorised = VectorKernel<Kernel>;
+  const Kernel& kernel;
+  const T* roots;
+  std::size_t from;
+  [[gnu::always_inline]] void operator()(std::size_t i) const noexcept { kernel(i, roots[i - from]); }
+};
+
+inline constexpr std::size_t chunk = 32;
+
+template <class Kernel>
+[[gnu::always_inline]] inline void run_chunk(std::size_t from, std::size_t n, const Kernel& kernel) noexcept {
+  if constexpr (RootKernel<Kernel>) {
+    using T = decltype(kernel.radicand(from));
+    alignas(64) T roots[chunk] = {};
+    unordered(from, n, FirstHalf<Kernel, T>{kernel, roots, from});
+    square_roots(roots);
+    unordered(from, n, SecondHalf<Kernel, T>{kernel, roots, from});
+  } else {
+    unordered(from, n, kernel);
+  }
+}
+
+/// Calls the kernel for 0 … n−1. At -O2 GCC vectorises only loops whose length it knows, hence the chunks.
+template <class Kernel>
+inline void for_each_index(std::size_t n, Kernel kernel) noexcept {
+  std::size_t i = 0;
+  for (; i + chunk <= n; i += chunk) run_chunk(i, chunk, kernel);
+  run_chunk(i, n - i, kernel);
+}
 
 /// to[i] = from[i], rounded where the scalar is narrower.
 template <FloatingPoint To, FloatingPoint From>
@@ -96,8 +136,14 @@ struct MoveThenFold {
   Move move;
   Fold fold;
 
-  [[gnu::always_inline]] auto operator()(std::size_t i) const noexcept {
-    const auto weight = move(i);
+  [[gnu::always_inline]] auto radicand(std::size_t i) const noexcept
+    requires RootKernel<Move>
+  {
+    return move.radicand(i);
+  }
+  template <class... Root>
+  [[gnu::always_inline]] auto operator()(std::size_t i, Root... root) const noexcept {
+    const auto weight = move(i, root...);
     fold(i, weight);
     return weight;
   }
@@ -124,8 +170,8 @@ auto then(Move move, Fold fold, Folds... folds) noexcept {
 /// state.
 inline constexpr std::size_t slice_bytes = 4096;
 
-template <FloatingPoint Scalar, class Body>
-void for_each_slice(const Slice<Scalar>& whole, Body body) noexcept {
+template <FloatingPoint Scalar, class Grad, class Body>
+void for_each_slice(const Slice<Scalar, Grad>& whole, Body body) noexcept {
   constexpr std::size_t length = slice_bytes / sizeof(Scalar);
   for (std::size_t from = 0; from < whole.params.size(); from += length) {
     body(whole.sub(from, std::min(length, whole.params.size() - from)));

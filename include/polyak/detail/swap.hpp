@@ -1,12 +1,10 @@
 #pragma once
 
-#include <Eigen/Core>
-
 #include <algorithm>
-#include <cstddef>
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "polyak/concepts.hpp"
 
@@ -45,18 +43,16 @@ class SwapFlag {
 template <FloatingPoint Weight>
 class [[nodiscard]] SwapGuard {
  public:
-  SwapGuard(std::span<Weight> params, detail::SwapFlag& flag)
-      : params_(params),
-        trained_(Eigen::Map<const Vector>(params.data(), static_cast<Eigen::Index>(params.size()))),
-        swapped_(flag.share()) {
+  SwapGuard(std::vector<std::span<Weight>> blocks, detail::SwapFlag& flag) : blocks_(std::move(blocks)) {
+    for (const auto& block : blocks_) trained_.insert(trained_.end(), block.begin(), block.end());
+    swapped_ = flag.share();
     *swapped_ = true;
   }
-  SwapGuard(SwapGuard&& other) noexcept
-      : params_(other.params_), trained_(std::move(other.trained_)), swapped_(std::move(other.swapped_)) {}
+  SwapGuard(SwapGuard&&) noexcept = default;
   SwapGuard& operator=(SwapGuard&& other) noexcept {
     if (this != &other) {
       restore();
-      params_ = other.params_;
+      blocks_ = std::move(other.blocks_);
       trained_ = std::move(other.trained_);
       swapped_ = std::move(other.swapped_);
     }
@@ -67,15 +63,18 @@ class [[nodiscard]] SwapGuard {
   /// Puts the trained weights back now; a second call does nothing. O(n).
   void restore() noexcept {
     if (!swapped_) return;
-    std::copy_n(trained_.data(), params_.size(), params_.data());
+    const Weight* from = trained_.data();
+    for (const auto& block : blocks_) {
+      std::copy_n(from, block.size(), block.data());
+      from += block.size();
+    }
     *swapped_ = false;
     swapped_.reset();
   }
 
  private:
-  using Vector = Eigen::Matrix<Weight, Eigen::Dynamic, 1>;
-  std::span<Weight> params_;
-  Vector trained_;
+  std::vector<std::span<Weight>> blocks_;
+  std::vector<Weight> trained_;
   std::shared_ptr<bool> swapped_;
 };
 

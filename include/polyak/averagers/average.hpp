@@ -1,0 +1,172 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/swap.hpp"
+#include "polyak/parameters.hpp"
+
+namespace polyak {
+
+/// Stands for "no shadow type named": double, or inside an Averaged what suits the scalar of its optimizer.
+struct default_shadow {};
+
+/// Wide enough that an average of these weights keeps moving: float for 16-bit scalars, else at least double. (An fp32
+/// average stops about ulp/(2(1−β)) short of its target, 6e-4 of the weight at β = 0.9999.)
+template <FloatingPoint Weight>
+using wide_t = std::conditional_t<sizeof(Weight) == 2, float,
+                                  std::conditional_t<std::is_same_v<Weight, long double>, long double, double>>;
+
+/// Which steps fold: t ≥ max(start, 1) with t − start a multiple of every.
+struct Cadence {
+  std::uint64_t start = 0;
+  std::uint64_t every = 1;
+
+  [[nodiscard]] std::uint64_t first() const noexcept { return start > 0 ? start : every; }
+};
+
+/// What every averager is to its readers: a shadow of the weights, kept apart from them, and how many steps it has
+/// seen.
+template <class Shadow>
+class Average {
+ public:
+  using shadow_type = std::conditional_t<std::is_same_v<Shadow, default_shadow>, double, Shadow>;
+  using vector_type = Eigen::Matrix<shadow_type, Eigen::Dynamic, 1>;
+
+  /// The average in the storage order of the parameters, one block after the other; throws std::logic_error before the
+  /// first fold. O(1).
+  [[nodiscard]] const vector_type& average() const {
+    if (!has_average()) detail::throw_bad_order(name_, "there is no average before the first fold");
+    return shadow_;
+  }
+  [[nodiscard]] bool has_average() const noexcept { return folds_ > 0; }
+
+  /// The average of block i of a parameter set, in the shape the block had at the first fold. Throws as average() does,
+  /// and std::invalid_argument where there is no block i. O(i).
+  [[nodiscard]] auto average_block(std::size_t i) const {
+    using Matrix = Eigen::Matrix<shadow_type, Eigen::Dynamic, Eigen::Dynamic>;
+    using Strides = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
+    const shadow_type* data = average().data();
+    const auto& shapes = layout_.shapes();
+    if (i >= shapes.size()) detail::throw_bad_size(name_, "block must be below", shapes.size(), i);
+    for (std::size_t j = 0; j < i; ++j) data += shapes[j].size();
+    const auto rows = static_cast<Eigen::Index>(shapes[i].rows);
+    const auto cols = static_cast<Eigen::Index>(shapes[i].cols);
+    const Strides strides = shapes[i].row_major ? Strides(1, cols) : Strides(rows, 1);
+    return Eigen::Map<const Matrix, Eigen::Unaligned, Strides>(data, rows, cols, strides);
+  }
+
+  /// The average, or `params` as they are before the first fold. By value, O(n). Throws std::invalid_argument on
+  /// another size.
+  template <ReadableParameters P>
+  [[nodiscard]] vector_type average_or(const P& params) const {
+    const Layout layout = detail::layout_of(params, name_);
+    if (has_average()) {
+      require_target(layout);
+      return shadow_;
+    }
+    vector_type copy(static_cast<Eigen::Index>(layout.size()));
+    detail::for_each_block(params, name_, [&](std::size_t offset, auto weights) {
+      detail::assign(copy.data() + offset, weights.data(), weights.size());
+    });
+    return copy;
+  }
+
+  /// Rounds the average into any parameters of its size: a set of blocks of its blocks' sizes, or one block. Throws as
+  /// average() does, and std::invalid_argument on another size, before anything is written. Allocates nothing.
+  template <Parameters P>
+  void copy_average_to(P&& params) const {
+    const shadow_type* const source = average().data();
+    require_target(detail::layout_of(params, name_));
+    detail::for_each_block(params, name_, [source](std::size_t offset, auto target) {
+      detail::assign(target.data(), source + offset, target.size());
+    });
+  }
+
+  /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
+  /// are kept aside and put back as they were. Meanwhile update and step throw. `params` must outlive the guard and
+  /// stay where they are in memory; guards of several averages on the same weights must go in reverse order. O(n).
+  template <Parameters P>
+  [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
+    require_not_swapped();
+    static_cast<void>(average());
+    require_target(detail::layout_of(params, name_));
+    std::vector<std::span<scalar_of<P>>> blocks;
+    detail::for_each_block(params, name_, [&](std::size_t, auto block) { blocks.push_back(block); });
+    SwapGuard<scalar_of<P>> guard(std::move(blocks), swapped_);
+    copy_average_to(params);
+    return guard;
+  }
+
+  /// Throws std::logic_error while the average stands in the place of the weights.
+  void require_not_swapped() const {
+    if (swapped_.get()) detail::throw_bad_order(name_, "the average is swapped in; restore the trained weights first");
+  }
+
+  /// Steps seen.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
+  /// Iterates folded in.
+  [[nodiscard]] std::uint64_t count() const noexcept { return folds_; }
+
+ protected:
+  /// `name` must outlive the averager: a string literal.
+  Average(std::string_view name, Cadence cadence) : name_(name), cadence_(cadence), next_(cadence.first()) {}
+
+  template <class Weight>
+  static constexpr void require_wide_enough() {
+    static_assert(!(std::is_same_v<Shadow, default_shadow> && std::is_same_v<Weight, long double>),
+                  "polyak: name the shadow type to average long double weights, as in Ema<long double>");
+  }
+
+  [[nodiscard]] const Cadence& cadence() const noexcept { return cadence_; }
+  [[nodiscard]] bool due() const noexcept { return due_in(1); }
+  [[nodiscard]] bool due_in(std::uint64_t steps) const noexcept { return steps_ + steps == next_; }
+  void count_step(bool folded) noexcept {
+    ++steps_;
+    if (!folded) return;
+    ++folds_;
+    next_ += cadence_.every;
+  }
+  void note(const Layout& layout) {
+    layout_.note(layout);
+    shadow_.resize(static_cast<Eigen::Index>(layout.size()));
+  }
+  void forget() {
+    steps_ = folds_ = 0;
+    next_ = cadence_.first();
+    shadow_ = vector_type();
+    layout_.forget();
+  }
+
+  std::string_view name_;
+  detail::KnownLayout layout_;
+  vector_type shadow_;
+
+ private:
+  void require_target(const Layout& layout) const {
+    const auto size = static_cast<std::size_t>(shadow_.size());
+    if (layout.size() != size)
+      detail::throw_bad_size(name_, "parameters must have the size of the average,", size, layout.size());
+    if (layout.blocks() > 1) layout_.check(layout, name_);
+  }
+
+  Cadence cadence_;
+  std::uint64_t steps_ = 0;
+  std::uint64_t folds_ = 0;
+  std::uint64_t next_;  // the step of the next fold
+  detail::SwapFlag swapped_;
+};
+
+}  // namespace polyak

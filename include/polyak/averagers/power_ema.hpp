@@ -1,0 +1,73 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "polyak/averagers/averager.hpp"
+#include "polyak/averagers/gains.hpp"
+#include "polyak/detail/errors.hpp"
+
+namespace polyak {
+
+/// The exponent γ of the power-function profile whose standard deviation is σ_rel of the run's length: the largest root
+/// of γ³ + 7γ² + (16 − σ⁻²)γ + (12 − σ⁻²) = 0 (Karras et al. 2024). Throws std::invalid_argument unless 0 < σ_rel ≤
+/// 1/√12, the width of the uniform mean.
+[[nodiscard]] inline double power_of_relative_width(double relative_width) {
+  // γ = 0 at the widest, which rounding may put a hair beyond 1/√12.
+  const double precision = 1 / (relative_width * relative_width);
+  detail::require(detail::is_finite(relative_width) && relative_width > 0 && precision > 11.999999999,
+                  "polyak::PowerEma", "relative_width must be in (0, 1/sqrt(12)]", relative_width);
+  // Convex from the largest root on, so Newton's method descends to it from 1/σ, which lies above.
+  double gamma = 1 / relative_width;
+  for (;;) {
+    const double value = ((gamma + 7) * gamma + (16 - precision)) * gamma + (12 - precision);
+    const double slope = (3 * gamma + 14) * gamma + (16 - precision);
+    const double next = gamma - value / slope;
+    if (!(next < gamma)) return std::max(gamma, 0.0);
+    gamma = next;
+  }
+}
+
+struct PowerEmaOptions {
+  std::optional<double> gamma = {};           ///< γ in [0, ∞)
+  std::optional<double> relative_width = {};  ///< σ_rel in (0, 1/√12], instead of γ; 0.10 if neither is given
+  std::uint64_t start = 0;                    ///< the first step that folds, at least 1
+  std::uint64_t every = 1;                    ///< ≥ 1: steps from one fold to the next
+};
+
+/// Power-function EMA (Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models"), by the
+/// gain 1 − (1 − 1/k)^(γ+1): the weight of iterate i grows as i^γ, so the average is as long, relative to the run, at
+/// any time. That k counts folds keeps the profile for every > 1 too. Throws std::invalid_argument on options out of
+/// range or if both gamma and relative_width are given.
+template <class Shadow = default_shadow>
+class PowerEma : public Averager<PowerGain, Shadow> {
+  using Base = Averager<PowerGain, Shadow>;
+
+ public:
+  using Options = PowerEmaOptions;
+  template <class Other>
+  using with_shadow = PowerEma<Other>;
+
+  PowerEma() : PowerEma(Options{}) {}
+  explicit PowerEma(Options options) : Base("polyak::PowerEma", {gamma_of(options)}, {options.start, options.every}) {
+    detail::require(options.every >= 1, "polyak::PowerEma", "every must be >= 1", options.every);
+  }
+
+  /// γ, as given or as found from the relative width.
+  [[nodiscard]] double gamma() const noexcept { return this->gain().gamma; }
+  [[nodiscard]] Options options() const { return {gamma(), {}, this->cadence().start, this->cadence().every}; }
+
+ private:
+  static double gamma_of(const Options& options) {
+    if (!options.gamma) return power_of_relative_width(options.relative_width.value_or(0.10));
+    if (options.relative_width) {
+      detail::throw_bad_value("polyak::PowerEma", "gamma and relative_width must not both be given",
+                              *options.relative_width);
+    }
+    detail::require_finite_nonnegative(*options.gamma, "polyak::PowerEma", "gamma must be finite and >= 0");
+    return *options.gamma;
+  }
+};
+
+}  // namespace polyak

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/detail/known_addresses.hpp"
+#include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/step.hpp"
+#include "polyak/parameters.hpp"
+#include "polyak/schedules.hpp"
+
+namespace polyak {
+
+/// What one block of a parameter set does differently from the rest: the parameter groups of torch.
+struct BlockOptions {
+  double learning_rate_factor = 1;  ///< in [0, ∞)
+  double weight_decay_factor = 1;   ///< in [0, ∞): 0 for biases
+};
+
+namespace detail {
+
+/// What every optimizer that moves coordinate by coordinate has in common: one tick a step, the learning rate, options
+/// by block. The Rule holds what differs:
+///
+///     scalar_type, Options (with learning_rate and blocks), name
+///     Rule(Options)                throws std::invalid_argument on options out of range
+///     Factors begin(t, rate, n)    asks its schedules; grows its state, zeroed, and changes nothing else
+///     visit(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
+///     commit(factors), reset()
+template <class Rule>
+class Coordinatewise {
+ public:
+  using scalar_type = typename Rule::scalar_type;
+  using Options = typename Rule::Options;
+  class Update;
+
+  explicit Coordinatewise(Options options) : rule_(std::move(options)) {
+    if (rule_.options.learning_rate.is_number()) check_rate(rule_.options.learning_rate(0));
+    for (const BlockOptions& block : rule_.options.blocks) {
+      require_finite_nonnegative(block.learning_rate_factor, Rule::name,
+                                 "learning_rate_factor must be finite and >= 0");
+      require_finite_nonnegative(block.weight_decay_factor, Rule::name, "weight_decay_factor must be finite and >= 0");
+    }
+  }
+
+  /// Moves `params` one step along `grad`; true, since it always takes one. Throws std::invalid_argument on sizes or
+  /// shapes that differ, from each other or from those of the first step, before anything is written. Allocates in the
+  /// first step only, unless the gradient is an expression, which is evaluated once.
+  template <class P, class G>
+  bool step(P&& params, const G& grad) {
+    if constexpr (explain_step<scalar_type, P, G>()) return step_in_slices(*this, params, grad, Rule::name);
+  }
+
+  /// Steps taken: the t that schedules are asked next.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
+  /// The η of the next step.
+  [[nodiscard]] double learning_rate() const { return rule_.options.learning_rate(steps_); }
+  void set_learning_rate(Hyperparameter rate) {
+    if (rate.is_number()) check_rate(rate(0));
+    rule_.options.learning_rate = std::move(rate);
+  }
+  [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
+
+  /// Back to the state after construction, with the learning rate as last set; frees the state.
+  void reset() {
+    steps_ = 0;
+    layout_.forget();
+    addresses_.forget();
+    rule_.reset();
+  }
+
+  /// Begins a step: throws as step does, and else changes nothing but the capacity of the state until the update is
+  /// committed.
+  [[nodiscard]] Update begin_step(const StepView<scalar_type>& view) {
+    const Layout& layout = view.layout();
+    if (steps_ > 0) {
+      layout_.check(layout, Rule::name);
+    } else {
+      layout_.note(layout);
+      addresses_.forget();
+    }
+    addresses_.check(view, Rule::name);
+    const auto& blocks = rule_.options.blocks;
+    if (!blocks.empty() && blocks.size() != layout.blocks()) {
+      throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), layout.blocks());
+    }
+    const double rate = learning_rate();
+    check_rate(rate);
+    return Update(*this, rule_.begin(steps_, rate, layout.size()));
+  }
+
+ private:
+  static void check_rate(double rate) {
+    require_finite_nonnegative(rate, Rule::name, "learning_rate must be finite and >= 0");
+  }
+
+  Rule rule_;
+  std::uint64_t steps_ = 0;
+  KnownLayout layout_;
+  KnownAddresses addresses_;
+};
+
+/// One step's share of the work. Refers to its optimizer, which must stay where it is meanwhile.
+template <class Rule>
+class Coordinatewise<Rule>::Update {
+ public:
+  template <class Grad>
+  void operator()(const Slice<scalar_type, Grad>& slice) const noexcept {
+    visit(slice, [n = slice.params.size()](auto move) { for_each_index(n, move); });
+  }
+
+  /// Hands over the move of one coordinate, with what this step does not need left out at compile time.
+  template <class Grad, class Visitor>
+  bool visit(const Slice<scalar_type, Grad>& slice, const Visitor& visitor) const noexcept {
+    typename Rule::Factors factors = factors_;
+    if (const auto& blocks = optimizer_->rule_.options.blocks; !blocks.empty()) {
+      factors.rate *= blocks[slice.block].learning_rate_factor;
+      factors.decay *= blocks[slice.block].weight_decay_factor;
+    }
+    optimizer_->rule_.visit(factors, slice, visitor);
+    return true;
+  }
+
+  [[nodiscard]] static constexpr bool taken() noexcept { return true; }
+
+  void commit() const noexcept {
+    ++optimizer_->steps_;
+    optimizer_->rule_.commit(factors_);
+  }
+
+ private:
+  friend Coordinatewise;
+  Update(Coordinatewise& optimizer, const typename Rule::Factors& factors)
+      : optimizer_(&optimizer), factors_(factors) {}
+
+  Coordinatewise* optimizer_;
+  typename Rule::Factors factors_;
+};
+
+}  // namespace detail
+}  // namespace polyak

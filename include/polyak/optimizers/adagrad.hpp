@@ -1,0 +1,100 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/coordinatewise.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/schedules.hpp"
+
+namespace polyak {
+
+struct AdagradOptions {
+  Hyperparameter learning_rate = 0.01;    ///< η in [0, ∞), a number or a schedule
+  double learning_rate_decay = 0;         ///< in [0, ∞): η_t is divided by 1 + decay · t
+  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  double initial_accumulator = 0;         ///< in [0, ∞): what the sum of squares starts at
+  double epsilon = 1e-10;                 ///< in [0, ∞)
+  std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+};
+
+namespace detail {
+
+template <FloatingPoint Scalar>
+struct AdagradRule {
+  using scalar_type = Scalar;
+  using Options = AdagradOptions;
+  using T = compute_t<Scalar>;
+  static constexpr std::string_view name = "polyak::Adagrad";
+
+  struct Factors {
+    double rate, decay;
+  };
+
+  Options options;
+  Eigen::Matrix<T, Eigen::Dynamic, 1> sum = {};
+
+  explicit AdagradRule(Options o) : options(std::move(o)) {
+    require_finite_nonnegative(options.learning_rate_decay, name, "learning_rate_decay must be finite and >= 0");
+    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
+    require_finite_nonnegative(options.initial_accumulator, name, "initial_accumulator must be finite and >= 0");
+    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
+  }
+
+  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+    if (t == 0) sum.setConstant(static_cast<Eigen::Index>(n), static_cast<T>(options.initial_accumulator));
+    return {rate / (1 + static_cast<double>(t) * options.learning_rate_decay), options.weight_decay};
+  }
+  void commit(const Factors&) noexcept {}
+  void reset() { sum.resize(0); }
+
+  template <class Grad>
+  struct Move {
+    static constexpr bool vectorised = vectorises<Scalar>;
+    Scalar* params;
+    Grad grad;
+    T* sum;
+    T descent, decay, epsilon;
+
+    [[gnu::always_inline]] T decayed(std::size_t i) const noexcept {
+      return mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
+    }
+    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
+      const T g = decayed(i);
+      return sum[i] = mul_add(g, g, sum[i]);
+    }
+    [[gnu::always_inline]] Scalar operator()(std::size_t i, T root) const noexcept {
+      const T step = decayed(i) / (root + epsilon);
+      return params[i] = static_cast<Scalar>(mul_add(descent, step, static_cast<T>(params[i])));
+    }
+  };
+
+  template <class Grad, class Visitor>
+  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+    visitor(Move<Grad>{slice.params.data(), slice.grad, sum.data() + slice.offset, static_cast<T>(-factors.rate),
+                       static_cast<T>(factors.decay), static_cast<T>(options.epsilon)});
+  }
+};
+
+}  // namespace detail
+
+/// Adagrad as torch.optim.Adagrad defines it (Duchi, Hazan & Singer 2011):
+///
+///     g ← g + λθ;    s ← s + g²;    θ ← θ − η_t g / (√s + ε)    with η_t = η / (1 + decay · t)
+///
+/// Costs n scalars of memory. Throws std::invalid_argument on options out of range.
+template <FloatingPoint Scalar = double>
+class Adagrad : public detail::Coordinatewise<detail::AdagradRule<Scalar>> {
+ public:
+  explicit Adagrad(AdagradOptions options = {})
+      : detail::Coordinatewise<detail::AdagradRule<Scalar>>(std::move(options)) {}
+};
+
+}  // namespace polyak

@@ -1,0 +1,163 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/bias_correction.hpp"
+#include "polyak/detail/coordinatewise.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/schedules.hpp"
+
+namespace polyak {
+
+struct AdamOptions {
+  Hyperparameter learning_rate = 0.001;   ///< η in [0, ∞), a number or a schedule
+  double beta1 = 0.9;                     ///< decay of the first moment, in [0, 1)
+  double beta2 = 0.999;                   ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;                  ///< in [0, ∞)
+  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
+  std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+};
+
+struct AdamWOptions {
+  Hyperparameter learning_rate = 0.001;   ///< η in [0, ∞), a number or a schedule
+  double beta1 = 0.9;                     ///< decay of the first moment, in [0, 1)
+  double beta2 = 0.999;                   ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;                  ///< in [0, ∞)
+  double weight_decay = 0.01;             ///< λ in [0, ∞): shrinks θ by 1 − ηλ
+  bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
+  std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+};
+
+namespace detail {
+
+/// Adam, and with its weight decay decoupled AdamW.
+template <FloatingPoint Scalar, class OptionsType, bool Decoupled>
+struct AdamRule {
+  using scalar_type = Scalar;
+  using Options = OptionsType;
+  using T = compute_t<Scalar>;
+  static constexpr std::string_view name = Decoupled ? "polyak::AdamW" : "polyak::Adam";
+
+  struct Factors {
+    double rate, decay;
+    BiasCorrection first, second;
+    double weight1, root2;  // 1 − β₁^t, √(1 − β₂^t)
+  };
+
+  Options options;
+  BiasCorrection first = {}, second = {};
+  Eigen::Matrix<T, Eigen::Dynamic, 1> moment = {}, square = {}, largest = {};
+
+  explicit AdamRule(Options o) : options(std::move(o)) {
+    require_fraction(options.beta1, name, "beta1 must be in [0, 1)");
+    require_fraction(options.beta2, name, "beta2 must be in [0, 1)");
+    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
+    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
+  }
+
+  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+    if (t == 0) {
+      const auto size = static_cast<Eigen::Index>(n);
+      moment.setZero(size);
+      square.setZero(size);
+      if (options.amsgrad) largest.setZero(size);
+    }
+    Factors factors{rate, options.weight_decay, first, second, 0, 0};
+    factors.weight1 = factors.first.advance(1 - options.beta1);
+    factors.root2 = std::sqrt(factors.second.advance(1 - options.beta2));
+    return factors;
+  }
+  void commit(const Factors& factors) noexcept {
+    first = factors.first;
+    second = factors.second;
+  }
+  void reset() { *this = AdamRule(std::move(options)); }
+
+  template <bool Largest, class Grad>
+  struct Move {
+    static constexpr bool vectorised = vectorises<Scalar>;
+    Scalar* params;
+    Grad grad;
+    T *moment, *square, *largest;
+    T descent, decay, shrink, beta1, beta2, intake1, intake2, root, epsilon;
+
+    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
+      const T g =
+          Decoupled ? static_cast<T>(grad[i]) : mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
+      moment[i] = mul_add(beta1, moment[i], intake1 * g);
+      T v = mul_add(beta2, square[i], intake2 * g * g);
+      square[i] = v;
+      if constexpr (Largest) largest[i] = v = largest[i] < v ? v : largest[i];
+      return v;
+    }
+    [[gnu::always_inline]] Scalar operator()(std::size_t i, T deviation) const noexcept {
+      const T p = static_cast<T>(params[i]);
+      const T step = moment[i] / (deviation / root + epsilon);
+      return params[i] = static_cast<Scalar>(mul_add(descent, step, Decoupled ? shrink * p : p));
+    }
+  };
+
+  template <class Grad, class Visitor>
+  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+    if (options.amsgrad) {
+      visitor(move<true>(factors, slice));
+    } else {
+      visitor(move<false>(factors, slice));
+    }
+  }
+
+ private:
+  template <bool Largest, class Grad>
+  Move<Largest, Grad> move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
+    return {slice.params.data(),
+            slice.grad,
+            moment.data() + slice.offset,
+            square.data() + slice.offset,
+            Largest ? largest.data() + slice.offset : nullptr,
+            static_cast<T>(-factors.rate / factors.weight1),
+            static_cast<T>(factors.decay),
+            static_cast<T>(1 - factors.rate * factors.decay),
+            static_cast<T>(options.beta1),
+            static_cast<T>(options.beta2),
+            static_cast<T>(1 - options.beta1),
+            static_cast<T>(1 - options.beta2),
+            static_cast<T>(factors.root2),
+            static_cast<T>(options.epsilon)};
+  }
+};
+
+}  // namespace detail
+
+/// Adam as torch.optim.Adam defines it (Kingma & Ba 2015):
+///
+///     g ← g + λθ;    m ← β₁ m + (1 − β₁) g;    v ← β₂ v + (1 − β₂) g²;
+///     θ ← θ − η m̂ / (√v̂ + ε)    with m̂ = m/(1 − β₁^t), v̂ = v/(1 − β₂^t)
+///
+/// Costs 2n scalars of memory, 3n with amsgrad. Throws std::invalid_argument on options out of range.
+template <FloatingPoint Scalar = double>
+class Adam : public detail::Coordinatewise<detail::AdamRule<Scalar, AdamOptions, false>> {
+ public:
+  explicit Adam(AdamOptions options = {})
+      : detail::Coordinatewise<detail::AdamRule<Scalar, AdamOptions, false>>(std::move(options)) {}
+};
+
+/// Adam with decoupled weight decay as torch.optim.AdamW defines it (Loshchilov & Hutter 2019): θ ← (1 − ηλ) θ, and
+/// then Adam's step with λ = 0. Costs as Adam does.
+template <FloatingPoint Scalar = double>
+class AdamW : public detail::Coordinatewise<detail::AdamRule<Scalar, AdamWOptions, true>> {
+ public:
+  explicit AdamW(AdamWOptions options = {})
+      : detail::Coordinatewise<detail::AdamRule<Scalar, AdamWOptions, true>>(std::move(options)) {}
+};
+
+}  // namespace polyak

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/coordinatewise.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/schedules.hpp"
+
+namespace polyak {
+
+struct LionOptions {
+  Hyperparameter learning_rate = 0.0001;  ///< η in [0, ∞), a number or a schedule
+  double beta1 = 0.9;                     ///< in [0, 1): how much of the momentum the step takes
+  double beta2 = 0.99;                    ///< in [0, 1): decay of the momentum
+  double weight_decay = 0;                ///< λ in [0, ∞): shrinks θ by 1 − ηλ
+  std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+};
+
+namespace detail {
+
+template <FloatingPoint Scalar>
+struct LionRule {
+  using scalar_type = Scalar;
+  using Options = LionOptions;
+  using T = compute_t<Scalar>;
+  static constexpr std::string_view name = "polyak::Lion";
+
+  struct Factors {
+    double rate, decay;
+  };
+
+  Options options;
+  Eigen::Matrix<T, Eigen::Dynamic, 1> moment = {};
+
+  explicit LionRule(Options o) : options(std::move(o)) {
+    require_fraction(options.beta1, name, "beta1 must be in [0, 1)");
+    require_fraction(options.beta2, name, "beta2 must be in [0, 1)");
+    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
+  }
+
+  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+    if (t == 0) moment.setZero(static_cast<Eigen::Index>(n));
+    return {rate, options.weight_decay};
+  }
+  void commit(const Factors&) noexcept {}
+  void reset() { moment.resize(0); }
+
+  template <class Grad>
+  struct Move {
+    static constexpr bool vectorised = vectorises<Scalar>;
+    Scalar* params;
+    Grad grad;
+    T* moment;
+    T rate, shrink, beta1, beta2, intake1, intake2;
+
+    [[gnu::always_inline]] Scalar operator()(std::size_t i) const noexcept {
+      const T p = shrink * static_cast<T>(params[i]);
+      const T g = static_cast<T>(grad[i]);
+      const T m = moment[i];
+      const T c = mul_add(beta1, m, intake1 * g);
+      moment[i] = mul_add(beta2, m, intake2 * g);
+      // The sign of NaN is NaN: a step must not hide a diverged gradient.
+      const T sign = c > T(0) ? T(1) : c < T(0) ? T(-1) : c;
+      return params[i] = static_cast<Scalar>(mul_add(-rate, sign, p));
+    }
+  };
+
+  template <class Grad, class Visitor>
+  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+    visitor(Move<Grad>{slice.params.data(), slice.grad, moment.data() + slice.offset, static_cast<T>(factors.rate),
+                       static_cast<T>(1 - factors.rate * factors.decay), static_cast<T>(options.beta1),
+                       static_cast<T>(options.beta2), static_cast<T>(1 - options.beta1),
+                       static_cast<T>(1 - options.beta2)});
+  }
+};
+
+}  // namespace detail
+
+/// Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms"):
+///
+///     θ ← (1 − ηλ) θ − η sign(β₁ m + (1 − β₁) g);    m ← β₂ m + (1 − β₂) g
+///
+/// Costs n scalars of memory. Throws std::invalid_argument on options out of range.
+template <FloatingPoint Scalar = double>
+class Lion : public detail::Coordinatewise<detail::LionRule<Scalar>> {
+ public:
+  explicit Lion(LionOptions options = {}) : detail::Coordinatewise<detail::LionRule<Scalar>>(std::move(options)) {}
+};
+
+}  // namespace polyak

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/bias_correction.hpp"
+#include "polyak/detail/coordinatewise.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/schedules.hpp"
+
+namespace polyak {
+
+struct NAdamOptions {
+  Hyperparameter learning_rate = 0.002;   ///< η in [0, ∞), a number or a schedule
+  double beta1 = 0.9;                     ///< decay of the first moment, in [0, 1)
+  double beta2 = 0.999;                   ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;                  ///< in [0, ∞)
+  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  double momentum_decay = 0.004;          ///< ψ in [0, ∞)
+  std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+};
+
+namespace detail {
+
+template <FloatingPoint Scalar>
+struct NAdamRule {
+  using scalar_type = Scalar;
+  using Options = NAdamOptions;
+  using T = compute_t<Scalar>;
+  static constexpr std::string_view name = "polyak::NAdam";
+
+  struct Factors {
+    double rate, decay;
+    BiasCorrection second;
+    double product;             // μ_1 … μ_t
+    double of_grad, of_moment;  // the shares of g and m in the step
+    double root2;
+  };
+
+  Options options;
+  BiasCorrection second = {};
+  double product = 1;
+  Eigen::Matrix<T, Eigen::Dynamic, 1> moment = {}, square = {};
+
+  explicit NAdamRule(Options o) : options(std::move(o)) {
+    require_fraction(options.beta1, name, "beta1 must be in [0, 1)");
+    require_fraction(options.beta2, name, "beta2 must be in [0, 1)");
+    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
+    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
+    require_finite_nonnegative(options.momentum_decay, name, "momentum_decay must be finite and >= 0");
+  }
+
+  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+    if (t == 0) {
+      moment.setZero(static_cast<Eigen::Index>(n));
+      square.setZero(static_cast<Eigen::Index>(n));
+    }
+    const double mu = momentum(static_cast<double>(t) + 1);
+    const double next = momentum(static_cast<double>(t) + 2);
+    Factors factors{rate, options.weight_decay, second, product * mu, 0, 0, 0};
+    factors.of_grad = (1 - mu) / (1 - factors.product);
+    factors.of_moment = next / (1 - factors.product * next);
+    factors.root2 = std::sqrt(factors.second.advance(1 - options.beta2));
+    return factors;
+  }
+  void commit(const Factors& factors) noexcept {
+    second = factors.second;
+    product = factors.product;
+  }
+  void reset() { *this = NAdamRule(std::move(options)); }
+
+  template <class Grad>
+  struct Move {
+    static constexpr bool vectorised = vectorises<Scalar>;
+    Scalar* params;
+    Grad grad;
+    T *moment, *square;
+    T of_grad, of_moment, decay, beta1, beta2, intake1, intake2, root, epsilon;
+
+    [[gnu::always_inline]] T decayed(std::size_t i) const noexcept {
+      return mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
+    }
+    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
+      const T g = decayed(i);
+      moment[i] = mul_add(beta1, moment[i], intake1 * g);
+      return square[i] = mul_add(beta2, square[i], intake2 * g * g);
+    }
+    [[gnu::always_inline]] Scalar operator()(std::size_t i, T deviation) const noexcept {
+      const T step = mul_add(of_grad, decayed(i), of_moment * moment[i]) / (deviation / root + epsilon);
+      return params[i] = static_cast<Scalar>(static_cast<T>(params[i]) - step);
+    }
+  };
+
+  template <class Grad, class Visitor>
+  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+    visitor(Move<Grad>{slice.params.data(), slice.grad, moment.data() + slice.offset, square.data() + slice.offset,
+                       static_cast<T>(factors.rate * factors.of_grad), static_cast<T>(factors.rate * factors.of_moment),
+                       static_cast<T>(factors.decay), static_cast<T>(options.beta1), static_cast<T>(options.beta2),
+                       static_cast<T>(1 - options.beta1), static_cast<T>(1 - options.beta2),
+                       static_cast<T>(factors.root2), static_cast<T>(options.epsilon)});
+  }
+
+ private:
+  [[nodiscard]] double momentum(double t) const {
+    return options.beta1 * (1 - 0.5 * std::pow(0.96, t * options.momentum_decay));
+  }
+};
+
+}  // namespace detail
+
+/// Adam with Nesterov momentum as torch.optim.NAdam defines it (Dozat 2016): with μ_t = β₁ (1 − 0.96^(tψ)/2) and Adam's
+/// m, v and √v̂,
+///
+///     θ ← θ − η ((1 − μ_t) g / (1 − μ_1…μ_t) + μ_{t+1} m / (1 − μ_1…μ_{t+1})) / (√v̂ + ε)
+///
+/// Costs 2n scalars of memory. Throws std::invalid_argument on options out of range.
+template <FloatingPoint Scalar = double>
+class NAdam : public detail::Coordinatewise<detail::NAdamRule<Scalar>> {
+ public:
+  explicit NAdam(NAdamOptions options = {}) : detail::Coordinatewise<detail::NAdamRule<Scalar>>(std::move(options)) {}
+};
+
+}  // namespace polyak

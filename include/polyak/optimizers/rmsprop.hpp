@@ -1,0 +1,136 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/coordinatewise.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/schedules.hpp"
+
+namespace polyak {
+
+struct RMSpropOptions {
+  Hyperparameter learning_rate = 0.01;    ///< η in [0, ∞), a number or a schedule
+  double alpha = 0.99;                    ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;                  ///< in [0, ∞)
+  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  double momentum = 0;                    ///< μ in [0, ∞)
+  bool centered = false;                  ///< divides by the deviation from the mean gradient
+  std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+};
+
+namespace detail {
+
+template <FloatingPoint Scalar>
+struct RMSpropRule {
+  using scalar_type = Scalar;
+  using Options = RMSpropOptions;
+  using T = compute_t<Scalar>;
+  static constexpr std::string_view name = "polyak::RMSprop";
+
+  struct Factors {
+    double rate, decay;
+  };
+
+  Options options;
+  Eigen::Matrix<T, Eigen::Dynamic, 1> square = {}, mean = {}, velocity = {};
+
+  explicit RMSpropRule(Options o) : options(std::move(o)) {
+    require_fraction(options.alpha, name, "alpha must be in [0, 1)");
+    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
+    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
+    require_finite_nonnegative(options.momentum, name, "momentum must be finite and >= 0");
+  }
+
+  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+    if (t == 0) {
+      const auto size = static_cast<Eigen::Index>(n);
+      square.setZero(size);
+      if (options.centered) mean.setZero(size);
+      if (options.momentum != 0) velocity.setZero(size);
+    }
+    return {rate, options.weight_decay};
+  }
+  void commit(const Factors&) noexcept {}
+  void reset() { *this = RMSpropRule(std::move(options)); }
+
+  template <bool Centered, bool HasMomentum, class Grad>
+  struct Move {
+    static constexpr bool vectorised = vectorises<Scalar>;
+    Scalar* params;
+    Grad grad;
+    T *square, *mean, *velocity;
+    T descent, decay, alpha, intake, epsilon, momentum;
+
+    [[gnu::always_inline]] T decayed(std::size_t i) const noexcept {
+      return mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
+    }
+    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
+      const T g = decayed(i);
+      T v = mul_add(alpha, square[i], intake * g * g);
+      square[i] = v;
+      if constexpr (Centered) {
+        const T m = mul_add(alpha, mean[i], intake * g);
+        mean[i] = m;
+        v = mul_add(-m, m, v);
+        if (v < 0) v = 0;  // by rounding, where the gradient hardly changes
+      }
+      return v;
+    }
+    [[gnu::always_inline]] Scalar operator()(std::size_t i, T deviation) const noexcept {
+      T step = decayed(i) / (deviation + epsilon);
+      if constexpr (HasMomentum) velocity[i] = step = mul_add(momentum, velocity[i], step);
+      return params[i] = static_cast<Scalar>(mul_add(descent, step, static_cast<T>(params[i])));
+    }
+  };
+
+  template <class Grad, class Visitor>
+  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+    if (options.momentum == 0) {
+      options.centered ? visitor(move<true, false>(factors, slice)) : visitor(move<false, false>(factors, slice));
+    } else {
+      options.centered ? visitor(move<true, true>(factors, slice)) : visitor(move<false, true>(factors, slice));
+    }
+  }
+
+ private:
+  template <bool Centered, bool HasMomentum, class Grad>
+  Move<Centered, HasMomentum, Grad> move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
+    return {slice.params.data(),
+            slice.grad,
+            square.data() + slice.offset,
+            Centered ? mean.data() + slice.offset : nullptr,
+            HasMomentum ? velocity.data() + slice.offset : nullptr,
+            static_cast<T>(-factors.rate),
+            static_cast<T>(factors.decay),
+            static_cast<T>(options.alpha),
+            static_cast<T>(1 - options.alpha),
+            static_cast<T>(options.epsilon),
+            static_cast<T>(options.momentum)};
+  }
+};
+
+}  // namespace detail
+
+/// RMSprop as torch.optim.RMSprop defines it (Tieleman & Hinton 2012; centred: Graves 2013):
+///
+///     g ← g + λθ;    v ← α v + (1 − α) g²;    m ← α m + (1 − α) g, v̄ = v − m² if centred, else v̄ = v;
+///     b ← μ b + g / (√v̄ + ε);    θ ← θ − η b
+///
+/// Costs n scalars of memory, n more centred, n more with momentum. Throws std::invalid_argument on options out of
+/// range.
+template <FloatingPoint Scalar = double>
+class RMSprop : public detail::Coordinatewise<detail::RMSpropRule<Scalar>> {
+ public:
+  explicit RMSprop(RMSpropOptions options = {})
+      : detail::Coordinatewise<detail::RMSpropRule<Scalar>>(std::move(options)) {}
+};
+
+}  // namespace polyak

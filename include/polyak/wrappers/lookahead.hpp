@@ -1,0 +1,184 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/scalar_of_optimizer.hpp"
+#include "polyak/detail/step.hpp"
+#include "polyak/parameters.hpp"
+
+namespace polyak {
+
+struct LookaheadOptions {
+  std::uint64_t every = 5;  ///< k ≥ 1: steps of the optimizer to one of the slow weights
+  double alpha = 0.5;       ///< in (0, 1]: how far the slow weights go towards the fast ones
+};
+
+/// Lookahead (Zhang et al. 2019): the optimizer moves the weights θ; after every k steps slow weights φ, started at
+/// θ_0, follow and θ restarts from them: φ ← φ + α (θ − φ), θ ← φ. Costs n scalars of memory, and one pass over them
+/// every k steps. Scalar is that of the weights; it must be named where the optimizer does not say it and it is not
+/// double.
+template <class Optimizer, FloatingPoint Scalar = detail::scalar_or_double<Optimizer>>
+class Lookahead {
+ public:
+  using scalar_type = Scalar;
+  using Options = LookaheadOptions;
+  template <class Inner>
+  class Update;
+
+  /// Throws std::invalid_argument on options out of range.
+  explicit Lookahead(Optimizer trainer, Options options = {}) : optimizer_(std::move(trainer)), options_(options) {
+    detail::require(options.every >= 1, name, "every must be >= 1", options.every);
+    detail::require(detail::is_finite(options.alpha) && options.alpha > 0 && options.alpha <= 1, name,
+                    "alpha must be in (0, 1]", options.alpha);
+  }
+
+  /// A step of the optimizer, and in every k-th one of the slow weights; true if one was taken.
+  template <class P, class G>
+  bool step(P&& params, const G& grad) {
+    if constexpr (detail::explain_step<Scalar, P, G>()) {
+      if constexpr (SlicewiseOptimizer<Optimizer>) {
+        return detail::step_in_slices(*this, params, grad, name);
+      } else {
+        return step_whole(params, grad);
+      }
+    }
+  }
+
+  template <class View>
+    requires SlicewiseOptimizer<Optimizer>
+  [[nodiscard]] auto begin_step(const View& view) {
+    prepare(view.layout());
+    if (steps_ == 0) view.for_each([&](const auto& slice) { start(slice.offset, slice.params); });
+    return Update<decltype(optimizer_.begin_step(view))>(*this, optimizer_.begin_step(view));
+  }
+
+  [[nodiscard]] Optimizer& optimizer() noexcept { return optimizer_; }
+  [[nodiscard]] const Optimizer& optimizer() const noexcept { return optimizer_; }
+  /// Steps taken.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+
+  /// Back to the state after construction, and the optimizer where it offers reset().
+  void reset() {
+    if constexpr (requires { optimizer_.reset(); }) optimizer_.reset();
+    steps_ = 0;
+    layout_.forget();
+    slow_.resize(0);
+  }
+
+ private:
+  using T = detail::compute_t<Scalar>;
+  static constexpr std::string_view name = "polyak::Lookahead";
+
+  /// A move of a coordinate, and then of its slow weight.
+  template <class Move>
+  struct Sync {
+    static constexpr bool vectorised = detail::VectorKernel<Move>;
+    Move move;
+    Scalar* params;
+    T* slow;
+    T alpha;
+
+    [[gnu::always_inline]] auto radicand(std::size_t i) const noexcept
+      requires detail::RootKernel<Move>
+    {
+      return move.radicand(i);
+    }
+    template <class... Root>
+    [[gnu::always_inline]] Scalar operator()(std::size_t i, Root... root) const noexcept {
+      const T fast = static_cast<T>(move(i, root...));
+      slow[i] = detail::mul_add(alpha, fast - slow[i], slow[i]);
+      return params[i] = static_cast<Scalar>(slow[i]);
+    }
+  };
+
+  template <class P, class G>
+  bool step_whole(P& params, const G& grad) {
+    prepare(detail::layout_of(params, name));
+    if (steps_ == 0)
+      detail::for_each_block(params, name, [&](std::size_t offset, auto block) { start(offset, block); });
+    if (!detail::step_whole(optimizer_, params, grad)) return false;
+    if (syncs()) {
+      detail::for_each_block(params, name, [&](std::size_t offset, auto block) {
+        using Reading = detail::Read<Scalar>;
+        const Sync<Reading> sync{{block.data()}, block.data(), slow_.data() + offset, alpha()};
+        detail::for_each_index(block.size(), sync);
+      });
+    }
+    ++steps_;
+    return true;
+  }
+  void prepare(const Layout& layout) {
+    if (steps_ > 0) return layout_.check(layout, name);
+    layout_.note(layout);
+    slow_.resize(static_cast<Eigen::Index>(layout.size()));
+  }
+  template <class Block>
+  void start(std::size_t offset, const Block& block) noexcept {
+    detail::assign(slow_.data() + offset, block.data(), block.size());
+  }
+  [[nodiscard]] bool syncs() const noexcept { return (steps_ + 1) % options_.every == 0; }
+  [[nodiscard]] T alpha() const noexcept { return static_cast<T>(options_.alpha); }
+
+  Optimizer optimizer_;
+  Options options_;
+  std::uint64_t steps_ = 0;
+  detail::KnownLayout layout_;
+  Eigen::Matrix<T, Eigen::Dynamic, 1> slow_;
+};
+
+template <class Optimizer>
+Lookahead(Optimizer) -> Lookahead<Optimizer>;
+template <class Optimizer>
+Lookahead(Optimizer, LookaheadOptions) -> Lookahead<Optimizer>;
+
+/// One step's share of the work. Refers to its Lookahead, which must stay where it is meanwhile.
+template <class Optimizer, FloatingPoint Scalar>
+template <class Inner>
+class Lookahead<Optimizer, Scalar>::Update {
+ public:
+  Update(Lookahead& owner, Inner inner) : owner_(&owner), inner_(std::move(inner)) {}
+
+  template <class Grad>
+  void operator()(const Slice<Scalar, Grad>& slice) noexcept {
+    if (!syncs()) return inner_(slice);
+    if (visit(slice, [n = slice.params.size()](auto move) { detail::for_each_index(n, move); })) return;
+    inner_(slice);
+    detail::for_each_index(slice.params.size(), sync(detail::Read<Scalar>{slice.params.data()}, slice));
+  }
+  template <class Grad, class Visitor>
+  bool visit(const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+    if constexpr (ElementwiseUpdateOf<Inner, Scalar>) {
+      if (!syncs()) return inner_.visit(slice, visitor);
+      return inner_.visit(slice, [&](auto move) { visitor(sync(move, slice)); });
+    } else {
+      return false;
+    }
+  }
+  [[nodiscard]] bool taken() const noexcept { return inner_.taken(); }
+  void commit() noexcept {
+    inner_.commit();
+    if (taken()) ++owner_->steps_;
+  }
+
+ private:
+  [[nodiscard]] bool syncs() const noexcept { return taken() && owner_->syncs(); }
+  template <class Move, class Grad>
+  [[nodiscard]] Sync<Move> sync(Move move, const Slice<Scalar, Grad>& slice) const noexcept {
+    return {move, slice.params.data(), owner_->slow_.data() + slice.offset, owner_->alpha()};
+  }
+
+  Lookahead* owner_;
+  Inner inner_;
+};
+
+}  // namespace polyak

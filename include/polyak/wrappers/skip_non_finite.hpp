@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/finite.hpp"
+#include "polyak/detail/gradient_wrapper.hpp"
+
+namespace polyak {
+
+/// Takes no step along a gradient with a NaN or an infinity in it, before any filter of a wrapper around: neither
+/// weights nor optimizer state, average or schedule move; step returns false and skipped() counts it. Works under
+/// -ffast-math too. Costs one more pass over the gradient.
+template <class Optimizer>
+class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer> {
+  using Base = detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer>;
+
+ public:
+  static constexpr std::string_view name = "polyak::SkipNonFinite";
+
+  explicit SkipNonFinite(Optimizer trainer) : Base(std::move(trainer)) {}
+
+  /// Gradients that were skipped.
+  [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
+
+  void reset() {
+    this->reset_optimizer();
+    skipped_ = 0;
+  }
+
+  template <FloatingPoint Scalar>
+  [[nodiscard]] detail::Verdict inspect(const StepView<Scalar>& view) const {
+    detail::Verdict verdict;
+    view.for_each([&](const Slice<Scalar>& slice) {
+      verdict.skip |= !detail::all_finite(std::span<const Scalar>(slice.grad, slice.params.size()));
+    });
+    return verdict;
+  }
+  void note(const detail::Verdict& verdict) noexcept { skipped_ += verdict.skip ? 1 : 0; }
+
+ private:
+  std::uint64_t skipped_ = 0;
+};
+
+}  // namespace polyak
