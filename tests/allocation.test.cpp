@@ -1,86 +1,42 @@
 #include <polyak/polyak.hpp>
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
 #include <vector>
 
+#include "allocation_counter.hpp"
 #include "catch.hpp"
 #include "support.hpp"
 
-// Every allocation of the process is counted, Eigen's and operator new's alike, by defining malloc and its kin in front
-// of the C library's, which glibc offers under names of their own. A sanitizer brings its own malloc; there, and with
-// another C library, nothing can be said.
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define POLYAK_TEST_SANITIZED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define POLYAK_TEST_SANITIZED
-#endif
-
-#if defined(__GLIBC__) && !defined(POLYAK_TEST_SANITIZED)
-
-namespace {
-
-thread_local constinit std::size_t allocations = 0;
-
-}  // namespace
-
-extern "C" {
-void* __libc_malloc(std::size_t size);
-void* __libc_calloc(std::size_t count, std::size_t size);
-void* __libc_realloc(void* memory, std::size_t size);
-void* __libc_memalign(std::size_t alignment, std::size_t size);
-
-void* malloc(std::size_t size) noexcept {
-  ++allocations;
-  return __libc_malloc(size);
-}
-void* calloc(std::size_t count, std::size_t size) noexcept {
-  ++allocations;
-  return __libc_calloc(count, size);
-}
-void* realloc(void* memory, std::size_t size) noexcept {
-  ++allocations;
-  return __libc_realloc(memory, size);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept {
-  ++allocations;
-  return __libc_memalign(alignment, size);
-}
-int posix_memalign(void** memory, std::size_t alignment, std::size_t size) noexcept {
-  ++allocations;
-  *memory = __libc_memalign(alignment, size);
-  return *memory == nullptr ? ENOMEM : 0;
-}
-}
+#if defined(POLYAK_TEST_COUNTS_ALLOCATIONS)
 
 namespace {
 
 using namespace polyak;
+using allocation_counter::allocations_in;
+using allocation_counter::bytes_in;
+using allocation_counter::vectors_in;
 using Eigen::VectorXd;
 
-template <class F>
-std::size_t allocations_in(F f) {
-  const std::size_t before = allocations;
-  f();
-  return allocations - before;
-}
-
-/// How often each of the steps 1 … n allocates.
-template <class Optimizer, class Params, class Grad>
-std::vector<std::size_t> allocations_by_step(Optimizer& opt, Params& params, const Grad& grad, std::size_t n) {
-  std::vector<std::size_t> counts(n);
-  for (auto& count : counts) count = allocations_in([&] { opt.step(params, grad); });
+/// How many vectors as long as the parameters each of the steps 1 … n allocates. Steps that allocate none allocate
+/// nothing at all, save in the first, where shapes are noted.
+template <class Scalar = double, class Optimizer, class Params, class Grad>
+std::vector<double> vectors_by_step(Optimizer& opt, Params& params, const Grad& grad, std::size_t n) {
+  const auto size = static_cast<std::size_t>(params.size());
+  std::vector<double> counts(n);
+  bool first = true;
+  for (auto& count : counts) {
+    const std::size_t allocations =
+        allocations_in([&] { count = vectors_in<Scalar>(size, [&] { opt.step(params, grad); }); });
+    if (count == 0 && !first) CHECK(allocations == 0);
+    first = false;
+  }
   return counts;
 }
 
-const std::vector<std::size_t> none_after_the_first{1, 0, 0, 0, 0, 0};
+const std::vector<double> none_after_the_first{1, 0, 0, 0, 0, 0};
 
 }  // namespace
 
@@ -89,6 +45,11 @@ TEST_CASE("the counter counts") {
   const void* volatile seen = nullptr;
   const auto look_at = [&seen](const void* memory) { seen = memory; };
   CHECK(allocations_in([] {}) == 0);
+  CHECK(bytes_in([] {}) == 0);
+  CHECK(bytes_in([&] { look_at(VectorXd(100).data()); }) >= 800);
+  CHECK(bytes_in([&] { look_at(VectorXd(100).data()); }) < 850);
+  CHECK(vectors_in<double>(100, [&] { look_at(VectorXd(200).data()); }) == 2);
+  CHECK(vectors_in<float>(1000, [&] { look_at(VectorXd(250).data()); }) == 0.5);
   CHECK(allocations_in([&] { look_at(VectorXd(100).data()); }) == 1);
   CHECK(allocations_in([&] { look_at(Eigen::Matrix<Eigen::half, Eigen::Dynamic, 1>(100).data()); }) == 1);
   CHECK(allocations_in([&] { look_at(std::vector<double>(100, 1.0).data()); }) == 1);
@@ -99,6 +60,7 @@ TEST_CASE("the counter counts") {
   const auto release = [](void* memory) { std::free(memory); };
   CHECK(allocations_in([&] { look_and(std::malloc(7), release); }) == 1);
   CHECK(allocations_in([&] { look_and(std::calloc(3, 5), release); }) == 1);
+  CHECK(bytes_in([&] { look_and(std::calloc(3, 5), release); }) == 15);
   CHECK(allocations_in([&] { look_and(std::realloc(std::malloc(7), 700), release); }) == 2);
   CHECK(allocations_in([&] { look_and(std::aligned_alloc(64, 128), release); }) == 1);
   CHECK(allocations_in([&] { look_and(::operator new(4), [](void* p) { ::operator delete(p); }); }) == 1);
@@ -112,40 +74,40 @@ TEST_CASE("no step allocates after the first") {
   const VectorXd grad = support::constant(3000, 0.01);
   SECTION("Sgd") {
     Sgd plain;
-    CHECK(allocations_by_step(plain, theta, grad, 6) == std::vector<std::size_t>(6, 0));
+    CHECK(vectors_by_step(plain, theta, grad, 6) == std::vector<double>(6, 0));
     Sgd momentum{{.learning_rate = Cosine{{.initial = 0.1, .steps = 10}}, .momentum = 0.9, .nesterov = true}};
-    CHECK(allocations_by_step(momentum, theta, grad, 6) == none_after_the_first);
+    CHECK(vectors_by_step(momentum, theta, grad, 6) == none_after_the_first);
   }
   SECTION("a momentum that comes later") {
     Sgd late{{.momentum = [](std::uint64_t t) { return t < 2 ? 0 : 0.9; }}};
-    CHECK(allocations_by_step(late, theta, grad, 6) == std::vector<std::size_t>{0, 0, 1, 0, 0, 0});
+    CHECK(vectors_by_step(late, theta, grad, 6) == std::vector<double>{0, 0, 1, 0, 0, 0});
   }
   SECTION("with an average") {
     Averaged opt{Sgd{}};
-    CHECK(allocations_by_step(opt, theta, grad, 6) == none_after_the_first);
+    CHECK(vectors_by_step(opt, theta, grad, 6) == none_after_the_first);
   }
   SECTION("with several, nested, uncorrected and seldom") {
     Averaged opt{Averaged{Sgd{{.momentum = 0.5}}, TailAverage{}, Ema{{.decay = HalfLife{{.steps = 10}}}}},
                  Ema{{.bias_correction = false}}, GainAverage{{.gain = [](std::uint64_t) { return 0.5; }}}};
-    CHECK(allocations_by_step(opt, theta, grad, 6) == std::vector<std::size_t>{5, 0, 0, 0, 0, 0});
+    CHECK(vectors_by_step(opt, theta, grad, 6) == std::vector<double>{5, 0, 0, 0, 0, 0});
     Averaged seldom{Sgd{}, Swa{{.period = 3}}, TailAverage{{.start = 2}}};
-    CHECK(allocations_by_step(seldom, theta, grad, 7) == std::vector<std::size_t>{0, 1, 1, 0, 0, 0, 0});
+    CHECK(vectors_by_step(seldom, theta, grad, 7) == std::vector<double>{0, 1, 1, 0, 0, 0, 0});
   }
   SECTION("of an optimizer taken whole") {
     Averaged opt{[](VectorXd& params, const VectorXd& g) { params -= g; }};
-    CHECK(allocations_by_step(opt, theta, grad, 6) == none_after_the_first);
+    CHECK(vectors_by_step(opt, theta, grad, 6) == none_after_the_first);
   }
   SECTION("of other holders") {
     Eigen::MatrixXf matrix = Eigen::MatrixXf::Ones(30, 50);
     Averaged of_float{Sgd<float>{}, Ema{}};
-    CHECK(allocations_by_step(of_float, matrix, matrix, 6) == none_after_the_first);
-    std::vector<Eigen::half> halves(100, Eigen::half(1));
+    CHECK(vectors_by_step(of_float, matrix, matrix, 6) == none_after_the_first);
+    std::vector<Eigen::half> halves(3000, Eigen::half(1));
     Averaged of_half{Sgd<Eigen::half>{}, Ema{}};
-    CHECK(allocations_by_step(of_half, halves, halves, 6) == none_after_the_first);
+    CHECK(vectors_by_step<float>(of_half, halves, halves, 6) == none_after_the_first);
   }
   SECTION("but an expression is evaluated into memory of its own") {
     Sgd sgd;
-    CHECK(allocations_by_step(sgd, theta, 2 * grad, 3) == std::vector<std::size_t>(3, 1));
+    CHECK(vectors_by_step(sgd, theta, 2 * grad, 3) == std::vector<double>(3, 1));
   }
 }
 
@@ -164,19 +126,19 @@ TEST_CASE("reading an average does not allocate, keeping the weights aside does"
 TEST_CASE("reset frees the memory") {
   Averaged opt{Sgd{{.momentum = 0.5}}};
   VectorXd theta = support::constant(3000, 1);
-  CHECK(allocations_in([&] { opt.step(theta, theta); }) == 2);
+  CHECK(vectors_in<double>(3000, [&] { opt.step(theta, theta); }) == 2);
   opt.reset();
-  CHECK(allocations_in([&] { opt.step(theta, theta); }) == 2);  // nothing was kept to be used again
+  CHECK(vectors_in<double>(3000, [&] { opt.step(theta, theta); }) == 2);  // nothing was kept to be used again
 }
 
 TEST_CASE("an average alone allocates at its start or its first fold") {
   const VectorXd theta = support::constant(3000, 1);
   Ema ema{{.bias_correction = false}};
-  CHECK(allocations_in([&] { ema.start_from(theta); }) == 1);
+  CHECK(vectors_in<double>(3000, [&] { ema.start_from(theta); }) == 1);
   CHECK(allocations_in([&] { ema.update(theta); }) == 0);
   TailAverage tail{{.start = 2}};
   CHECK(allocations_in([&] { tail.update(theta); }) == 0);
-  CHECK(allocations_in([&] { tail.update(theta); }) == 1);
+  CHECK(vectors_in<double>(3000, [&] { tail.update(theta); }) == 1);
   CHECK(allocations_in([&] { tail.update(theta); }) == 0);
 }
 

@@ -220,7 +220,7 @@ TEST_CASE("whatever throws before the pass leaves everything as it was, bit for 
     if (t > 0) {
       VectorXd longer = constant(701, 1);
       CHECK(error_of([&] { opt.step(longer, longer); }) ==
-            "invalid_argument: polyak::Sgd: parameters must keep the size of the first step, 700, got 701");
+            "invalid_argument: polyak::Sgd: parameters must keep the size, 700x1, got 701x1");
       CHECK(longer == constant(701, 1));
       untouched();
       const auto guard = opt.swap_in<1>(theta);
@@ -239,7 +239,7 @@ TEST_CASE("the size is that of the first step also where the optimizer does not 
   opt.step(theta, theta);
   VectorXd longer = constant(4, 1);
   CHECK(error_of([&] { opt.step(longer, longer); }) ==
-        "invalid_argument: polyak::TailAverage: parameters must keep the size of the average, 3, got 4");
+        "invalid_argument: polyak::TailAverage: parameters must keep the size, 3x1, got 4x1");
   CHECK(longer == constant(4, 1));
 }
 
@@ -547,10 +547,11 @@ TEST_CASE("an optimizer of slices sees every slice once and its commit last") {
         log->push_back(slice.params.size());
         for (auto& x : slice.params) x += 1;
       }
+      bool taken() const noexcept { return true; }
       void commit() noexcept { log->push_back(9999); }
     };
-    Update begin_step(std::size_t n) {
-      log->push_back(n);
+    Update begin_step(const StepView<double>& view) {
+      log->push_back(view.layout().size());
       return {log};
     }
   };

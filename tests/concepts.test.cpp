@@ -32,15 +32,21 @@ struct MoveOnlySchedule {
   double operator()(std::uint64_t) const;
 };
 
-struct ThrowingUpdate {
-  void operator()(const Slice<double>&);
+struct PlainUpdate {
+  void operator()(const Slice<double>&) noexcept;
+  bool taken() const noexcept;
   void commit() noexcept;
 };
-struct ThrowingCommit {
-  void operator()(const Slice<double>&) noexcept;
+struct ThrowingUpdate : PlainUpdate {
+  void operator()(const Slice<double>&);
+};
+struct ThrowingCommit : PlainUpdate {
   void commit();
 };
-struct PlainUpdate {
+struct ThrowingTaken : PlainUpdate {
+  bool taken() const;
+};
+struct UpdateThatDoesNotSayWhetherItWasTaken {
   void operator()(const Slice<double>&) noexcept;
   void commit() noexcept;
 };
@@ -54,9 +60,14 @@ struct VisitedUpdate : PlainUpdate {
 template <class Update>
 struct OptimizerWith {
   using scalar_type = double;
-  Update begin_step(std::size_t);
+  Update begin_step(const StepView<double>&);
 };
 struct OptimizerOfNoScalar {
+  PlainUpdate begin_step(const StepView<double>&);
+};
+
+struct OptimizerThatIsToldTheSizeAlone {
+  using scalar_type = double;
   PlainUpdate begin_step(std::size_t);
 };
 
@@ -65,28 +76,41 @@ struct ByStep {
 };
 
 struct PlainFold {
-  void before(std::size_t, std::span<const double>) noexcept;
-  void after(std::size_t, std::span<const double>) noexcept;
-  bool idle() noexcept;
-  bool simple() noexcept;
-  struct At {
-    void operator()(std::size_t, double) noexcept;
-  };
-  At at(std::size_t) noexcept;
-  void commit() noexcept;
+  void before(std::size_t, std::span<const double>) const noexcept;
+  void after(std::size_t, std::span<const double>) const noexcept;
+  bool idle() const noexcept;
+  void commit() const noexcept;
 };
 struct FoldThatMayThrow : PlainFold {
-  void after(std::size_t, std::span<const double>);
+  void after(std::size_t, std::span<const double>) const;
+};
+struct FoldThatChanges : PlainFold {
+  void commit() noexcept;
+};
+struct CoordinateFold : PlainFold {
+  bool simple() const noexcept;
+  struct At {
+    void operator()(std::size_t, double) const noexcept;
+  };
+  At at(std::size_t) const noexcept;
+};
+struct CoordinateFoldThatMayThrow : CoordinateFold {
+  bool simple() const;
 };
 template <class Fold>
 struct AveragerWith {
-  Fold begin_fold(std::size_t);
+  Fold begin_fold(const Layout&);
   bool has_average() const;
   const VectorXd& average() const;
 };
 struct AveragerWithoutAverage {
+  PlainFold begin_fold(const Layout&);
+  bool has_average() const;
+};
+struct AveragerThatIsToldTheSizeAlone {
   PlainFold begin_fold(std::size_t);
   bool has_average() const;
+  const VectorXd& average() const;
 };
 
 template <class Averager>
@@ -154,6 +178,8 @@ TEST_CASE("an optimizer is slice-wise when its update cannot throw") {
   STATIC_REQUIRE(UpdateOf<PlainUpdate, double>);
   STATIC_REQUIRE_FALSE(UpdateOf<ThrowingUpdate, double>);
   STATIC_REQUIRE_FALSE(UpdateOf<ThrowingCommit, double>);
+  STATIC_REQUIRE_FALSE(UpdateOf<ThrowingTaken, double>);
+  STATIC_REQUIRE_FALSE(UpdateOf<UpdateThatDoesNotSayWhetherItWasTaken, double>);
   STATIC_REQUIRE_FALSE(ElementwiseUpdateOf<PlainUpdate, double>);
   STATIC_REQUIRE_FALSE(ElementwiseUpdateOf<VisitThatReturnsNothing, double>);
   STATIC_REQUIRE(ElementwiseUpdateOf<VisitedUpdate, double>);
@@ -162,13 +188,26 @@ TEST_CASE("an optimizer is slice-wise when its update cannot throw") {
   STATIC_REQUIRE(SlicewiseOptimizer<Averaged<Sgd<Eigen::half>>>);
   STATIC_REQUIRE(SlicewiseOptimizer<Averaged<Averaged<Sgd<>>, Swa<>>>);
   STATIC_REQUIRE(SlicewiseOptimizer<support::SlicesOnly<double>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<Adam<>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<AdamW<Eigen::bfloat16>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<NAdam<>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<RMSprop<long double>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<Adagrad<>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<Lion<float>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<ClipNorm<Sgd<>>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<ClipValue<Averaged<Sgd<float>>>>);
+  STATIC_REQUIRE(SlicewiseOptimizer<SkipNonFinite<Lookahead<Accumulate<Adam<>>>>>);
   STATIC_REQUIRE(SlicewiseOptimizer<OptimizerWith<PlainUpdate>>);
   STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<ThrowingUpdate>>);
   STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<ThrowingCommit>>);
   STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<int>>);
+  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<UpdateThatDoesNotSayWhetherItWasTaken>>);
   STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerOfNoScalar>);
+  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerThatIsToldTheSizeAlone>);
   STATIC_REQUIRE_FALSE(SlicewiseOptimizer<ByStep>);
   STATIC_REQUIRE_FALSE(SlicewiseOptimizer<Averaged<ByStep>>);
+  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<ClipNorm<ByStep>>);
+  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<Lookahead<Accumulate<ByStep>>>);
 }
 
 TEST_CASE("an optimizer of some parameters has step or can be called") {
@@ -178,12 +217,27 @@ TEST_CASE("an optimizer of some parameters has step or can be called") {
   STATIC_REQUIRE(OptimizerOf<ByStep, VectorXd, VectorXd>);
   STATIC_REQUIRE(OptimizerOf<void (*)(VectorXd&, const VectorXd&), VectorXd, VectorXd>);
   STATIC_REQUIRE(OptimizerOf<std::function<void(VectorXd&, const VectorXd&)>, VectorXd, VectorXd>);
-  STATIC_REQUIRE_FALSE(OptimizerOf<Sgd<>, VectorXd, VectorXf>);
-  STATIC_REQUIRE_FALSE(OptimizerOf<Sgd<>, VectorXf, VectorXf>);
-  STATIC_REQUIRE_FALSE(OptimizerOf<Sgd<>, const VectorXd, VectorXd>);
+  STATIC_REQUIRE_FALSE(OptimizerOf<ByStep, VectorXd, std::string>);
+  STATIC_REQUIRE_FALSE(OptimizerOf<ByStep, const VectorXd, VectorXd>);
   STATIC_REQUIRE_FALSE(OptimizerOf<ByStep, VectorXf, VectorXd>);
   STATIC_REQUIRE_FALSE(OptimizerOf<void (*)(VectorXd&), VectorXd, VectorXd>);
   STATIC_REQUIRE_FALSE(OptimizerOf<int, VectorXd, VectorXd>);
+}
+
+// An optimizer of polyak's takes whatever it is handed and then says in a sentence what is wrong with it.
+TEST_CASE("weights have the scalar of their optimizer, and a gradient that of its weights") {
+  STATIC_REQUIRE(ParametersOf<VectorXd&, double>);
+  STATIC_REQUIRE(ParametersOf<std::vector<float>&, float>);
+  STATIC_REQUIRE(ParametersOf<std::vector<std::vector<float>>&, float>);
+  STATIC_REQUIRE(ParametersOf<ParameterSet<Eigen::half, 2>, Eigen::half>);
+  STATIC_REQUIRE_FALSE(ParametersOf<VectorXf&, double>);
+  STATIC_REQUIRE_FALSE(ParametersOf<std::vector<VectorXd>&, float>);
+  STATIC_REQUIRE_FALSE(ParametersOf<const VectorXd&, double>);
+  STATIC_REQUIRE_FALSE(ParametersOf<ParameterSet<const double, 2>, double>);
+  STATIC_REQUIRE(GradientOf<VectorXd, VectorXd&>);
+  STATIC_REQUIRE(GradientOf<std::vector<VectorXd>, ParameterSet<double, 2>>);
+  STATIC_REQUIRE_FALSE(GradientOf<VectorXf, VectorXd&>);
+  STATIC_REQUIRE_FALSE(GradientOf<VectorXd, const VectorXd&>);
 }
 
 TEST_CASE("an averager begins folds that cannot throw, and has an average") {
@@ -192,12 +246,28 @@ TEST_CASE("an averager begins folds that cannot throw, and has an average") {
   STATIC_REQUIRE(AveragerLike<TailAverage<>>);
   STATIC_REQUIRE(AveragerLike<Swa<Eigen::bfloat16>>);
   STATIC_REQUIRE(AveragerLike<GainAverage<>>);
+  STATIC_REQUIRE(AveragerLike<PolynomialAverage<>>);
+  STATIC_REQUIRE(AveragerLike<PowerEma<float>>);
+  STATIC_REQUIRE(AveragerLike<AnytimeTailAverage<>>);
+  STATIC_REQUIRE(AveragerLike<Lawa<>>);
   STATIC_REQUIRE(AveragerLike<AveragerWith<PlainFold>>);
+  STATIC_REQUIRE(AveragerLike<AveragerWith<CoordinateFold>>);
   STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<FoldThatMayThrow>>);
+  STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<FoldThatChanges>>);
+  STATIC_REQUIRE_FALSE(AveragerLike<AveragerThatIsToldTheSizeAlone>);
   STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<PlainUpdate>>);
   STATIC_REQUIRE_FALSE(AveragerLike<AveragerWithoutAverage>);
   STATIC_REQUIRE_FALSE(AveragerLike<Sgd<>>);
   STATIC_REQUIRE_FALSE(AveragerLike<int>);
+}
+
+TEST_CASE("a fold that can be made coordinate by coordinate is elementwise") {
+  STATIC_REQUIRE(ElementwiseFold<Ema<>::Fold>);
+  STATIC_REQUIRE(ElementwiseFold<PowerEma<float>::Fold>);
+  STATIC_REQUIRE(ElementwiseFold<CoordinateFold>);
+  STATIC_REQUIRE_FALSE(ElementwiseFold<CoordinateFoldThatMayThrow>);
+  STATIC_REQUIRE_FALSE(ElementwiseFold<PlainFold>);
+  STATIC_REQUIRE_FALSE(ElementwiseFold<Lawa<>::Fold>);
 }
 
 TEST_CASE("the shadow is as wide as the weights need") {
@@ -217,6 +287,9 @@ TEST_CASE("the shadow is as wide as the weights need") {
   STATIC_REQUIRE(std::same_as<averaged_shadow<Sgd<Eigen::half>>, float>);
   STATIC_REQUIRE(std::same_as<averaged_shadow<Sgd<long double>>, long double>);
   STATIC_REQUIRE(std::same_as<averaged_shadow<Averaged<Sgd<Eigen::half>>, Swa<>>, float>);
+  STATIC_REQUIRE(std::same_as<averaged_shadow<Adam<Eigen::half>, PowerEma<>>, float>);
+  STATIC_REQUIRE(std::same_as<averaged_shadow<ClipNorm<Sgd<Eigen::bfloat16>>, Lawa<>>, float>);
+  STATIC_REQUIRE(std::same_as<averaged_shadow<Lookahead<Accumulate<Sgd<long double>>>>, long double>);
   // A shadow that is named stays.
   STATIC_REQUIRE(std::same_as<averaged_shadow<Sgd<Eigen::half>, Ema<double>>, double>);
   STATIC_REQUIRE(std::same_as<averaged_shadow<Sgd<float>, Ema<float>>, float>);
@@ -235,10 +308,14 @@ TEST_CASE("optimizers and averagers are values") {
   STATIC_REQUIRE(moves_freely<GainAverage<>>);
   STATIC_REQUIRE(moves_freely<Averaged<Sgd<>, Ema<>, Swa<>>>);
   STATIC_REQUIRE(moves_freely<Averaged<Averaged<Sgd<float>>, Swa<>>>);
+  STATIC_REQUIRE(moves_freely<AdamW<>>);
+  STATIC_REQUIRE(moves_freely<Lawa<>>);
+  STATIC_REQUIRE(moves_freely<SkipNonFinite<ClipNorm<Lookahead<Accumulate<RMSprop<float>>>>>>);
   STATIC_REQUIRE(moves_freely<SwapGuard<double>>);
   STATIC_REQUIRE(std::copyable<Sgd<>>);
   STATIC_REQUIRE(std::copyable<GainAverage<>>);
   STATIC_REQUIRE(std::copyable<Averaged<Sgd<>, Ema<>>>);
+  STATIC_REQUIRE(std::copyable<Averaged<ClipValue<Lookahead<NAdam<>>>, Lawa<>>>);
   STATIC_REQUIRE_FALSE(std::is_copy_constructible_v<SwapGuard<double>>);
   STATIC_REQUIRE_FALSE(std::is_copy_assignable_v<SwapGuard<double>>);
 }
@@ -249,7 +326,12 @@ TEST_CASE("options and scalars do not turn into optimizers by themselves") {
   STATIC_REQUIRE_FALSE(std::convertible_to<TailAverageOptions, TailAverage<>>);
   STATIC_REQUIRE_FALSE(std::convertible_to<SwaOptions, Swa<>>);
   STATIC_REQUIRE_FALSE(std::convertible_to<GainAverageOptions, GainAverage<>>);
+  STATIC_REQUIRE_FALSE(std::convertible_to<AdamOptions, Adam<>>);
+  STATIC_REQUIRE_FALSE(std::convertible_to<LawaOptions, Lawa<>>);
+  STATIC_REQUIRE_FALSE(std::convertible_to<PowerEmaOptions, PowerEma<>>);
   STATIC_REQUIRE_FALSE(std::convertible_to<Sgd<>, Averaged<Sgd<>>>);
+  STATIC_REQUIRE_FALSE(std::convertible_to<Sgd<>, ClipNorm<Sgd<>>>);
+  STATIC_REQUIRE_FALSE(std::convertible_to<Sgd<>, Accumulate<Sgd<>>>);
   STATIC_REQUIRE_FALSE(std::convertible_to<double, Constant>);
   STATIC_REQUIRE_FALSE(std::is_default_constructible_v<GainAverage<>>);
 }

@@ -32,7 +32,7 @@ std::vector<double> alone(A averager) {
 
 template <class A>
 std::vector<double> alone(A averager, double theta_0) {
-  averager.start_from(VectorXd{{theta_0}});
+  if constexpr (requires { averager.start_from(VectorXd()); }) averager.start_from(VectorXd{{theta_0}});
   return alone(averager);
 }
 
@@ -89,6 +89,9 @@ TEST_CASE("polynomial-decay averages are exact") {
   check_case(polynomial(0), {1, 3.0 / 2, 7.0 / 3, 15.0 / 4});
   check_case(polynomial(1), {1, 5.0 / 3, 17.0 / 6, 49.0 / 10});
   check_case(polynomial(3), {1, 9.0 / 5, 49.0 / 15, 209.0 / 35});
+  check_case(PolynomialAverage{{.eta = 0}}, {1, 3.0 / 2, 7.0 / 3, 15.0 / 4});
+  check_case(PolynomialAverage{{.eta = 1}}, {1, 5.0 / 3, 17.0 / 6, 49.0 / 10});
+  check_case(PolynomialAverage{{.eta = 3}}, {1, 9.0 / 5, 49.0 / 15, 209.0 / 35});
 }
 
 TEST_CASE("power-function averages are exact") {
@@ -98,6 +101,21 @@ TEST_CASE("power-function averages are exact") {
   };
   check_case(power(1), {1, 7.0 / 4, 3, 83.0 / 16});
   check_case(power(2), {1, 15.0 / 8, 91.0 / 27, 387.0 / 64});
+  check_case(PowerEma{{.gamma = 1}}, {1, 7.0 / 4, 3, 83.0 / 16});
+  check_case(PowerEma{{.gamma = 2}}, {1, 15.0 / 8, 91.0 / 27, 387.0 / 64});
+}
+
+TEST_CASE("averages of a window are exact") {
+  check_case(Lawa{{.window = 2}}, {1, 3.0 / 2, 3, 6});
+  check_case(Lawa{{.window = 3}}, {1, 3.0 / 2, 7.0 / 3, 14.0 / 3});
+  check_case(Lawa{{.window = 2, .start = 2, .every = 2}}, {0, 2, 2, 5});
+}
+
+TEST_CASE("anytime tail averages are exact") {
+  // The gains of c = 1/2 are 1, 1, (1 + √⅓)/2, (2 + √1.5)/5.
+  const double third = 3 + std::sqrt(1.0 / 3);
+  check_case(AnytimeTailAverage{{.fraction = 0.5}}, {1, 2, third, third + (2 + std::sqrt(1.5)) / 5 * (8 - third)});
+  check_case(AnytimeTailAverage{{.fraction = 0.25}}, {1, 2, 4, 8});
 }
 
 TEST_CASE("exponential averages are exact") {

@@ -78,6 +78,24 @@ TEST_CASE("with -ffast-math: NaN and infinity are refused") {
     refused("polyak::InverseGammaDecay: min must be in [0, max]", [&] { InverseGammaDecay{{.min = bad}}; });
     refused("polyak::InverseGammaDecay: max must be in [0, 1)", [&] { InverseGammaDecay{{.max = bad}}; });
     refused("polyak::HalfLife: steps must be finite and > 0", [&] { HalfLife{{.steps = bad}}; });
+    refused("polyak::Adam: learning_rate must be finite and >= 0", [&] { Adam{{.learning_rate = bad}}; });
+    refused("polyak::Adam: beta1 must be in [0, 1)", [&] { Adam{{.beta1 = bad}}; });
+    refused("polyak::AdamW: beta2 must be in [0, 1)", [&] { AdamW{{.beta2 = bad}}; });
+    refused("polyak::AdamW: epsilon must be finite and >= 0", [&] { AdamW{{.epsilon = bad}}; });
+    refused("polyak::NAdam: momentum_decay must be finite and >= 0", [&] { NAdam{{.momentum_decay = bad}}; });
+    refused("polyak::RMSprop: alpha must be in [0, 1)", [&] { RMSprop{{.alpha = bad}}; });
+    refused("polyak::Adagrad: initial_accumulator must be finite and >= 0",
+            [&] { Adagrad{{.initial_accumulator = bad}}; });
+    refused("polyak::Lion: beta2 must be in [0, 1)", [&] { Lion{{.beta2 = bad}}; });
+    refused("polyak::Sgd: weight_decay_factor must be finite and >= 0",
+            [&] { Sgd{{.blocks = {{.weight_decay_factor = bad}}}}; });
+    refused("polyak::ClipNorm: max_norm must be finite and > 0", [&] { ClipNorm{Sgd{}, {.max_norm = bad}}; });
+    refused("polyak::ClipValue: max_value must be finite and > 0", [&] { ClipValue{Sgd{}, {.max_value = bad}}; });
+    refused("polyak::Lookahead: alpha must be in (0, 1]", [&] { Lookahead{Sgd{}, {.alpha = bad}}; });
+    refused("polyak::PolynomialAverage: eta must be finite and >= 0", [&] { PolynomialAverage{{.eta = bad}}; });
+    refused("polyak::PowerEma: gamma must be finite and >= 0", [&] { PowerEma{{.gamma = bad}}; });
+    refused("polyak::PowerEma: relative_width must be in (0, 1/sqrt(12)]", [&] { PowerEma{{.relative_width = bad}}; });
+    refused("polyak::AnytimeTailAverage: fraction must be in (0, 1]", [&] { AnytimeTailAverage{{.fraction = bad}}; });
   }
 }
 

@@ -8,6 +8,7 @@
 #include <iomanip>
 #include <sstream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "catch.hpp"
@@ -145,6 +146,225 @@ TEST_CASE("Averaged Sgd with a TailAverage is torch.optim.ASGD", "[fixtures]") {
       check_close(theta, run[t + 1].vector("theta"));
       CHECK(opt.has_average() == (t + 1 >= first.integer("start")));
       check_close(opt.average_or(theta), run[t + 1].vector("average"));
+    }
+  }
+}
+
+// --- adaptive optimizers ---
+
+/// Takes the steps of a run, with its learning rates as a schedule and set one by one.
+template <class Optimizer, class Options>
+void check_adaptive(const Rows& run, Options options) {
+  const auto check = [&](Optimizer optimizer, bool set) {
+    VectorXd theta = run.front().vector("theta");
+    for (std::size_t t = 0; t + 1 < run.size(); ++t) {
+      INFO("step " << t);
+      if (set) optimizer.set_learning_rate(run[t].number("learning_rate"));
+      check_close(optimizer.learning_rate(), run[t].number("learning_rate"));
+      CHECK(optimizer.step(theta, run[t].vector("gradient")));
+      check_close(theta, run[t + 1].vector("theta"));
+      CHECK(optimizer.steps() == t + 1);
+    }
+  };
+  INFO(run.front().text("run"));
+  options.learning_rate = 1;
+  check(Optimizer(options), true);
+  options.learning_rate = replay(run, "learning_rate");
+  check(Optimizer(options), false);
+}
+
+TEST_CASE("Adam and AdamW take the steps of torch.optim.Adam and AdamW", "[fixtures]") {
+  const auto table = fixtures::read("adam.csv");
+  std::size_t decoupled = 0;
+  for (const auto& run : read_runs(table, {"run"}, 34)) {
+    const Row& first = run.front();
+    const auto check = [&]<class Optimizer, class Options>(Options options) {
+      options.beta1 = first.number("beta1");
+      options.beta2 = first.number("beta2");
+      options.epsilon = first.number("epsilon");
+      options.weight_decay = first.number("weight_decay");
+      options.amsgrad = first.integer("amsgrad") == 1;
+      check_adaptive<Optimizer>(run, options);
+    };
+    if (first.text("run").starts_with("AdamW ")) {
+      ++decoupled;
+      check.operator()<polyak::AdamW<double>>(polyak::AdamWOptions{});
+    } else {
+      check.operator()<polyak::Adam<double>>(polyak::AdamOptions{});
+    }
+  }
+  CHECK(decoupled == 17);
+}
+
+TEST_CASE("NAdam takes the steps of torch.optim.NAdam", "[fixtures]") {
+  const auto table = fixtures::read("nadam.csv");
+  for (const auto& run : read_runs(table, {"run"}, 13)) {
+    const Row& first = run.front();
+    check_adaptive<polyak::NAdam<double>>(run, polyak::NAdamOptions{.beta1 = first.number("beta1"),
+                                                                    .beta2 = first.number("beta2"),
+                                                                    .epsilon = first.number("epsilon"),
+                                                                    .weight_decay = first.number("weight_decay"),
+                                                                    .momentum_decay = first.number("momentum_decay")});
+  }
+}
+
+TEST_CASE("RMSprop takes the steps of torch.optim.RMSprop", "[fixtures]") {
+  const auto table = fixtures::read("rmsprop.csv");
+  for (const auto& run : read_runs(table, {"run"}, 17)) {
+    const Row& first = run.front();
+    check_adaptive<polyak::RMSprop<double>>(run, polyak::RMSpropOptions{.alpha = first.number("alpha"),
+                                                                        .epsilon = first.number("epsilon"),
+                                                                        .weight_decay = first.number("weight_decay"),
+                                                                        .momentum = first.number("momentum"),
+                                                                        .centered = first.integer("centered") == 1});
+  }
+}
+
+TEST_CASE("Adagrad takes the steps of torch.optim.Adagrad", "[fixtures]") {
+  const auto table = fixtures::read("adagrad.csv");
+  for (const auto& run : read_runs(table, {"run"}, 17)) {
+    const Row& first = run.front();
+    check_adaptive<polyak::Adagrad<double>>(
+        run, polyak::AdagradOptions{.learning_rate_decay = first.number("learning_rate_decay"),
+                                    .weight_decay = first.number("weight_decay"),
+                                    .initial_accumulator = first.number("initial_accumulator"),
+                                    .epsilon = first.number("epsilon")});
+  }
+}
+
+// --- two blocks ---
+
+/// The blocks that torch_fixtures.py cuts a vector into.
+template <class Vector>
+auto two_blocks(Vector& v) {
+  using Block = Eigen::Map<std::conditional_t<std::is_const_v<Vector>, const VectorXd, VectorXd>>;
+  return polyak::ParameterSet{Block(v.data(), 2), Block(v.data() + 2, v.size() - 2)};
+}
+
+/// Takes the steps of a run with the parameters as a set of two blocks, and calls seen(row, whether a step was taken).
+template <class Optimizer, class Seen>
+void check_two_blocks(Optimizer optimizer, const Rows& run, Seen seen) {
+  VectorXd theta = run.front().vector("theta");
+  for (std::size_t t = 0; t + 1 < run.size(); ++t) {
+    INFO("two blocks, step " << t);
+    const VectorXd gradient = run[t].vector("gradient");
+    const bool taken = optimizer.step(two_blocks(theta), two_blocks(gradient));
+    check_close(theta, run[t + 1].vector("theta"));
+    seen(optimizer, run[t], taken);
+  }
+}
+
+template <class Optimizer, class Seen>
+void check_one_block(Optimizer optimizer, const Rows& run, Seen seen) {
+  VectorXd theta = run.front().vector("theta");
+  for (std::size_t t = 0; t + 1 < run.size(); ++t) {
+    INFO("one block, step " << t);
+    const bool taken = optimizer.step(theta, run[t].vector("gradient"));
+    check_close(theta, run[t + 1].vector("theta"));
+    seen(optimizer, run[t], taken);
+  }
+}
+
+template <class Wrap, class Seen>
+void check_wrapped(const Rows& run, Wrap wrap, Seen seen) {
+  const bool is_sgd = run.front().text("optimizer") == "sgd";
+  REQUIRE((is_sgd || run.front().text("optimizer") == "adam"));
+  const auto check = [&](const auto& wrapped) {
+    check_one_block(wrapped, run, seen);
+    check_two_blocks(wrapped, run, seen);
+  };
+  if (is_sgd) {
+    check(wrap(polyak::Sgd<double>{{.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.05}}));
+  } else {
+    check(wrap(polyak::Adam<double>{{.learning_rate = 0.1, .beta1 = 0.8, .beta2 = 0.9}}));
+  }
+}
+
+TEST_CASE("ClipNorm and ClipValue clip as torch's clip_grad_norm_ and clip_grad_value_", "[fixtures]") {
+  const std::vector<std::string> columns = {"optimizer", "kind", "limit"};
+  const auto table = fixtures::read("clipping.csv");
+  std::size_t clipped = 0, unclipped = 0;
+  for (const auto& run : read_runs(table, columns, 10)) {
+    INFO("clipping.csv, " << description(run.front(), columns));
+    const double limit = run.front().number("limit");
+    if (run.front().text("kind") == "norm") {
+      check_wrapped(
+          run,
+          [&](auto optimizer) {
+            return polyak::ClipNorm{optimizer, {.max_norm = limit}};
+          },
+          [&](const auto& clip, const Row& row, bool taken) {
+            CHECK(taken);
+            check_close(clip.norm(), row.number("norm"));
+            CHECK(clip.clipped() <= row.integer("t") + 1);
+            ++(row.number("norm") > limit ? clipped : unclipped);
+          });
+    } else {
+      check_wrapped(
+          run,
+          [&](auto optimizer) {
+            return polyak::ClipValue{optimizer, {.max_value = limit}};
+          },
+          [](const auto&, const Row&, bool taken) { CHECK(taken); });
+    }
+  }
+  CHECK(clipped > 50);
+  CHECK(unclipped > 50);
+}
+
+TEST_CASE("Accumulate is torch's accumulation of gradients over micro-batches", "[fixtures]") {
+  const std::vector<std::string> columns = {"optimizer", "micro_batches"};
+  const auto table = fixtures::read("accumulation.csv");
+  for (const auto& run : read_runs(table, columns, 8)) {
+    INFO("accumulation.csv, " << description(run.front(), columns));
+    const std::uint64_t k = run.front().integer("micro_batches");
+    check_wrapped(
+        run,
+        [&](auto optimizer) {
+          return polyak::Accumulate{optimizer, {.micro_batches = k}};
+        },
+        [&](const auto& accumulate, const Row& row, bool taken) {
+          const std::uint64_t seen = row.integer("t") + 1;
+          CHECK(taken == (seen % k == 0));
+          CHECK(accumulate.pending() == seen % k);
+          CHECK(accumulate.optimizer().steps() == seen / k);
+        });
+  }
+}
+
+TEST_CASE("BlockOptions are torch's groups of parameters", "[fixtures]") {
+  const std::vector<std::string> columns = {"optimizer", "rate_factor_0", "rate_factor_1", "decay_factor_0",
+                                            "decay_factor_1"};
+  const auto table = fixtures::read("groups.csv");
+  for (const auto& run : read_runs(table, columns, 18)) {
+    INFO("groups.csv, " << description(run.front(), columns));
+    const Row& first = run.front();
+    const auto check = [&]<class Optimizer>(auto options, const Optimizer*) {
+      options.learning_rate = first.number("learning_rate");
+      options.weight_decay = first.number("weight_decay");
+      for (const std::string i : {"0", "1"}) {
+        options.blocks.push_back({.learning_rate_factor = first.number("rate_factor_" + i),
+                                  .weight_decay_factor = first.number("decay_factor_" + i)});
+      }
+      check_two_blocks(Optimizer(options), run, [](const Optimizer& optimizer, const Row& row, bool) {
+        CHECK(optimizer.steps() == row.integer("t") + 1);
+      });
+    };
+    const std::string& name = first.text("optimizer");
+    if (name == "sgd") {
+      check(polyak::SgdOptions{.momentum = 0.9, .nesterov = true}, static_cast<polyak::Sgd<double>*>(nullptr));
+    } else if (name == "adam") {
+      check(polyak::AdamOptions{.beta1 = 0.8, .beta2 = 0.9, .amsgrad = true},
+            static_cast<polyak::Adam<double>*>(nullptr));
+    } else if (name == "adamw") {
+      check(polyak::AdamWOptions{.beta1 = 0.8, .beta2 = 0.9}, static_cast<polyak::AdamW<double>*>(nullptr));
+    } else if (name == "nadam") {
+      check(polyak::NAdamOptions{.beta1 = 0.8, .beta2 = 0.9}, static_cast<polyak::NAdam<double>*>(nullptr));
+    } else if (name == "rmsprop") {
+      check(polyak::RMSpropOptions{.momentum = 0.5, .centered = true}, static_cast<polyak::RMSprop<double>*>(nullptr));
+    } else {
+      REQUIRE(name == "adagrad");
+      check(polyak::AdagradOptions{.learning_rate_decay = 0.1}, static_cast<polyak::Adagrad<double>*>(nullptr));
     }
   }
 }

@@ -3,8 +3,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "catch.hpp"
@@ -296,6 +298,10 @@ TEST_CASE("a vector is the gradient of a matrix in the storage order of the matr
   CHECK(moved(RowMajorXd(RowMajorXd::Zero(2, 3)), 1 * even) == expected);
   CHECK(moved(RowMajorXd(RowMajorXd::Zero(2, 3)), even.transpose()) == expected);
   CHECK(moved(MatrixXd(MatrixXd::Zero(2, 3)), std::vector<double>{2, 4, 6, 8, 10, 12}) == expected);
+  // A matrix of one column or one row is a vector, whatever its type; it has but one order.
+  CHECK(moved(MatrixXd(MatrixXd::Zero(2, 3)), RowMajorXd(even)) == expected);
+  CHECK(moved(RowMajorXd(RowMajorXd::Zero(2, 3)), MatrixXd(even.transpose())) == expected);
+  CHECK(moved(RowMajorXd(RowMajorXd::Zero(2, 3)), 1 * MatrixXd(even)) == expected);
 }
 
 TEST_CASE("a gradient expression is evaluated once") {
@@ -336,22 +342,22 @@ TEST_CASE("a gradient of another size or shape is refused and nothing is written
   VectorXd params = VectorXd::Ones(3);
   Sgd sgd;
   CHECK(error_of([&] { sgd.step(params, VectorXd::Ones(4)); }) ==
-        "invalid_argument: polyak::Sgd: the gradient must have the size of the parameters, 3, got 4");
+        "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 3x1, got 4x1");
   CHECK(error_of([&] {
           sgd.step(params, std::vector<double>{1, 2});
-        }) == "invalid_argument: polyak::Sgd: the gradient must have the size of the parameters, 3, got 2");
+        }) == "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 3x1, got 2x1");
   CHECK(error_of([&] { sgd.step(params, VectorXd()); }) ==
-        "invalid_argument: polyak::Sgd: the gradient must have the size of the parameters, 3, got 0");
+        "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 3x1, got 0x1");
   MatrixXd matrix = MatrixXd::Ones(2, 3);
   CHECK(error_of([&] { sgd.step(matrix, MatrixXd::Ones(3, 2)); }) ==
         "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 2x3, got 3x2");
   CHECK(error_of([&] { sgd.step(matrix, MatrixXd::Ones(2, 2)); }) ==
         "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 2x3, got 2x2");
-  CHECK(error_of([&] { sgd.step(matrix, RowMajorXd::Ones(6, 1)); }) ==
-        "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 2x3, got 6x1");
+  CHECK(error_of([&] { sgd.step(matrix, RowMajorXd::Ones(5, 1)); }) ==
+        "invalid_argument: polyak::Sgd: the gradient must have the shape of the parameters, 2x3, got 5x1");
   Averaged averaged{Sgd{}};
   CHECK(error_of([&] { averaged.step(matrix, VectorXd::Ones(5)); }) ==
-        "invalid_argument: polyak::Averaged: the gradient must have the size of the parameters, 6, got 5");
+        "invalid_argument: polyak::Averaged: the gradient must have the shape of the parameters, 2x3, got 5x1");
   CHECK(params == VectorXd::Ones(3));
   CHECK(matrix == MatrixXd::Ones(2, 3));
   CHECK(sgd.steps() == 0);
@@ -383,6 +389,14 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE(Parameters<double(&)[3]>);
   STATIC_REQUIRE(Parameters<std::array<long double, 2>&>);
 
+  // Several of them are a set.
+  STATIC_REQUIRE(Parameters<std::vector<std::vector<double>>&>);
+  STATIC_REQUIRE(Parameters<std::vector<MatrixXd>&>);
+  STATIC_REQUIRE(Parameters<std::array<VectorXd, 2>&>);
+  STATIC_REQUIRE(Parameters<std::vector<Map<MatrixXd>>&>);
+  STATIC_REQUIRE(Parameters<ParameterSet<float, 3>>);
+  STATIC_REQUIRE(Parameters<const ParameterSet<float, 3>&>);
+
   STATIC_REQUIRE_FALSE(Parameters<FixedRow>);
   STATIC_REQUIRE_FALSE(Parameters<FixedTop>);
   STATIC_REQUIRE_FALSE(Parameters<EverySecond>);
@@ -390,6 +404,10 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE_FALSE(Parameters<VectorXd>);
   STATIC_REQUIRE_FALSE(Parameters<std::vector<double>>);
   STATIC_REQUIRE_FALSE(Parameters<std::array<double, 2>>);
+  STATIC_REQUIRE_FALSE(Parameters<std::vector<VectorXd>>);
+  STATIC_REQUIRE_FALSE(Parameters<const std::vector<VectorXd>&>);
+  STATIC_REQUIRE_FALSE(Parameters<std::vector<Map<const MatrixXd>>&>);
+  STATIC_REQUIRE_FALSE(Parameters<ParameterSet<const float, 3>>);
   STATIC_REQUIRE_FALSE(Parameters<const VectorXd&>);
   STATIC_REQUIRE_FALSE(Parameters<const std::vector<double>&>);
   STATIC_REQUIRE_FALSE(Parameters<Map<const VectorXd>>);
@@ -398,7 +416,11 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE_FALSE(Parameters<Eigen::VectorXi&>);
   STATIC_REQUIRE_FALSE(Parameters<Eigen::VectorXcd&>);
   STATIC_REQUIRE_FALSE(Parameters<std::vector<int>&>);
-  STATIC_REQUIRE_FALSE(Parameters<std::vector<std::vector<double>>&>);
+  STATIC_REQUIRE_FALSE(Parameters<std::vector<std::vector<std::vector<double>>>&>);
+  STATIC_REQUIRE_FALSE(Parameters<std::vector<std::vector<int>>&>);
+  STATIC_REQUIRE_FALSE(Parameters<std::vector<FixedRow>&>);
+  STATIC_REQUIRE_FALSE(Parameters<std::vector<const double*>&>);
+  STATIC_REQUIRE_FALSE(Parameters<std::list<std::vector<double>>&>);
   STATIC_REQUIRE_FALSE(Parameters<double&>);
   STATIC_REQUIRE_FALSE(Parameters<double*&>);
   STATIC_REQUIRE_FALSE(Parameters<std::string&>);
@@ -410,18 +432,35 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE_FALSE(ReadableParameters<Product>);
   STATIC_REQUIRE_FALSE(ReadableParameters<FixedRow>);
   STATIC_REQUIRE_FALSE(ReadableParameters<std::vector<bool>&>);
+  STATIC_REQUIRE(ReadableParameters<std::vector<VectorXd>>);
+  STATIC_REQUIRE(ReadableParameters<const std::vector<std::vector<double>>&>);
+  STATIC_REQUIRE(ReadableParameters<ParameterSet<const double, 1>>);
+  STATIC_REQUIRE_FALSE(ReadableParameters<std::vector<std::remove_const_t<Product>>&>);
 
-  STATIC_REQUIRE(GradientOf<VectorXd, double>);
-  STATIC_REQUIRE(GradientOf<Product, double>);
-  STATIC_REQUIRE(GradientOf<FixedRow, double>);
-  STATIC_REQUIRE(GradientOf<std::span<const double>, double>);
-  STATIC_REQUIRE(GradientOf<double[3], double>);
-  STATIC_REQUIRE_FALSE(GradientOf<VectorXd, float>);
-  STATIC_REQUIRE_FALSE(GradientOf<std::vector<float>, double>);
-  STATIC_REQUIRE_FALSE(GradientOf<double, double>);
-  STATIC_REQUIRE_FALSE(GradientOf<std::vector<int>, double>);
+  STATIC_REQUIRE(GradientOf<VectorXd, VectorXd&>);
+  STATIC_REQUIRE(GradientOf<Product, VectorXd&>);
+  STATIC_REQUIRE(GradientOf<FixedRow, std::vector<double>&>);
+  STATIC_REQUIRE(GradientOf<std::span<const double>, MatrixXd&>);
+  STATIC_REQUIRE(GradientOf<double[3], std::span<double>>);
+  STATIC_REQUIRE_FALSE(GradientOf<VectorXd, std::vector<float>&>);
+  STATIC_REQUIRE_FALSE(GradientOf<std::vector<float>, VectorXd&>);
+  STATIC_REQUIRE_FALSE(GradientOf<double, VectorXd&>);
+  STATIC_REQUIRE_FALSE(GradientOf<std::vector<int>, VectorXd&>);
+  STATIC_REQUIRE_FALSE(GradientOf<VectorXd, const VectorXd&>);
+
+  // The gradient of a set is a set, and that of one block is none.
+  STATIC_REQUIRE(GradientOf<ParameterSet<const double, 2>, ParameterSet<double, 2>>);
+  STATIC_REQUIRE(GradientOf<ParameterSet<double, 2>, std::vector<VectorXd>&>);
+  STATIC_REQUIRE(GradientOf<std::vector<Map<const MatrixXd>>, std::vector<MatrixXd>&>);
+  STATIC_REQUIRE(GradientOf<std::vector<std::vector<double>>, ParameterSet<double, 2>>);
+  STATIC_REQUIRE_FALSE(GradientOf<VectorXd, ParameterSet<double, 2>>);
+  STATIC_REQUIRE_FALSE(GradientOf<Product, std::vector<VectorXd>&>);
+  STATIC_REQUIRE_FALSE(GradientOf<std::vector<VectorXd>, VectorXd&>);
+  STATIC_REQUIRE_FALSE(GradientOf<std::vector<VectorXd>, std::vector<Eigen::VectorXf>&>);
 
   STATIC_REQUIRE(std::same_as<scalar_of<VectorXd&>, double>);
+  STATIC_REQUIRE(std::same_as<scalar_of<ParameterSet<const float, 2>>, float>);
+  STATIC_REQUIRE(std::same_as<scalar_of<const std::vector<Eigen::VectorXf>&>, float>);
   STATIC_REQUIRE(std::same_as<scalar_of<std::span<const float>>, float>);
   STATIC_REQUIRE(std::same_as<scalar_of<const Eigen::Matrix<Eigen::half, 2, 2>&>, Eigen::half>);
 }

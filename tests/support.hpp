@@ -100,13 +100,17 @@ class SlicesOnly {
   class Update {
    public:
     explicit Update(typename polyak::Sgd<Scalar>::Update update) : update_(update) {}
-    void operator()(const polyak::Slice<Scalar>& slice) noexcept { update_(slice); }
+    template <class Grad>
+    void operator()(const polyak::Slice<Scalar, Grad>& slice) noexcept {
+      update_(slice);
+    }
+    [[nodiscard]] bool taken() const noexcept { return update_.taken(); }
     void commit() noexcept { update_.commit(); }
 
    private:
     typename polyak::Sgd<Scalar>::Update update_;
   };
-  Update begin_step(std::size_t n) { return Update(sgd_.begin_step(n)); }
+  Update begin_step(const polyak::StepView<Scalar>& view) { return Update(sgd_.begin_step(view)); }
 
  private:
   polyak::Sgd<Scalar> sgd_;

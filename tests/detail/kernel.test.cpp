@@ -47,6 +47,58 @@ TEST_CASE("for_each_index visits each index once, whatever the length") {
   }
 }
 
+namespace {
+
+/// y[i] = 1 + √(2 x[i]), which notes what each half was called for.
+struct RootOfTwice {
+  const double* x;
+  double* y;
+  int* firsts;
+  int* seconds;
+  double radicand(std::size_t i) const noexcept {
+    ++firsts[i];
+    return 2 * x[i];
+  }
+  double operator()(std::size_t i, double root) const noexcept {
+    ++seconds[i];
+    return y[i] = 1 + root;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a kernel with a root in its middle gets the root of its own radicand, once an index") {
+  STATIC_REQUIRE(RootKernel<RootOfTwice>);
+  STATIC_REQUIRE_FALSE(RootKernel<Count>);
+  for (std::size_t n = 0; n < 200; ++n) {
+    std::vector<double> x(n), y(n + 1, -1), expected(n + 1, -1);
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = static_cast<double>(i * i) * 2;
+      expected[i] = 1 + 2 * static_cast<double>(i);
+    }
+    std::vector<int> firsts(n + 1), seconds(n + 1), once(n + 1, 1);
+    once[n] = 0;
+    for_each_index(n, RootOfTwice{x.data(), y.data(), firsts.data(), seconds.data()});
+    REQUIRE(y == expected);
+    REQUIRE(firsts == once);
+    REQUIRE(seconds == once);
+  }
+}
+
+TEST_CASE("folds chain behind a move with a root as behind any other") {
+  const std::vector<double> x{2, 8, 18};
+  std::vector<double> y(3), average(3, 10);
+  std::vector<float> other(3, 1);
+  std::vector<int> calls(3);
+  const RootOfTwice move{x.data(), y.data(), calls.data(), calls.data()};
+  const auto loop = then(move, detail::Fold<double>{average.data(), 0.5}, detail::Fold<float>{other.data(), 1});
+  STATIC_REQUIRE(RootKernel<decltype(loop)>);
+  for_each_index(3, loop);
+  CHECK(y == std::vector<double>{3, 5, 7});
+  CHECK(average == std::vector<double>{6.5, 7.5, 8.5});
+  CHECK(other == std::vector<float>{3, 5, 7});
+}
+
 TEST_CASE("compilers are promised nothing about scalars they cannot vectorise") {
   STATIC_REQUIRE(VectorKernel<Count>);
   STATIC_REQUIRE(VectorKernel<Assign<double, float>>);
@@ -101,11 +153,11 @@ TEMPLATE_TEST_CASE("slices cover the whole, one after the other, and fit the cac
     std::vector<TestType> params(n);
     const std::vector<TestType> grad(n);
     std::size_t covered = 0;
-    for_each_slice(Slice<TestType>{100, params, grad}, [&](const Slice<TestType>& slice) {
+    for_each_slice(Slice<TestType>{2, 100, params, grad.data()}, [&](const Slice<TestType>& slice) {
+      CHECK(slice.block == 2);
       CHECK(slice.offset == 100 + covered);
       CHECK(slice.params.data() == params.data() + covered);
-      CHECK(slice.grad.data() == grad.data() + covered);
-      CHECK(slice.params.size() == slice.grad.size());
+      CHECK(slice.grad == grad.data() + covered);
       CHECK(slice.params.size() >= 1);
       CHECK(slice.params.size_bytes() <= 8192);
       covered += slice.params.size();
@@ -117,10 +169,26 @@ TEMPLATE_TEST_CASE("slices cover the whole, one after the other, and fit the cac
 TEST_CASE("a part of a slice knows where it lies") {
   std::vector<double> params(10);
   const std::vector<double> grad(10);
-  const auto part = Slice<double>{7, params, grad}.sub(3, 4);
+  const auto part = Slice<double>{5, 7, params, grad.data()}.sub(3, 4);
+  CHECK(part.block == 5);
   CHECK(part.offset == 10);
   CHECK(part.params.data() == params.data() + 3);
-  CHECK(part.grad.data() == grad.data() + 3);
   CHECK(part.params.size() == 4);
-  CHECK(part.grad.size() == 4);
+  CHECK(part.grad == grad.data() + 3);
+}
+
+TEST_CASE("a slice of what stands for a gradient has parts as well") {
+  std::vector<double> params(10);
+  const auto squares = [](double at) { return at * at; };
+  struct Computed {
+    double (*of)(double);
+    double from;
+    double operator[](std::size_t i) const { return of(from + static_cast<double>(i)); }
+    Computed operator+(std::ptrdiff_t n) const { return {of, from + static_cast<double>(n)}; }
+  };
+  const auto part = Slice<double, Computed>{0, 0, params, {squares, 1}}.sub(2, 5).sub(1, 3);
+  CHECK(part.offset == 3);
+  CHECK(part.params.size() == 3);
+  CHECK(part.grad[0] == 16);
+  CHECK(part.grad[2] == 36);
 }

@@ -11,6 +11,12 @@
 using polyak::SwapGuard;
 using polyak::detail::SwapFlag;
 
+namespace {
+
+std::vector<std::span<double>> whole(std::vector<double>& params) { return {std::span<double>(params)}; }
+
+}  // namespace
+
 TEST_CASE("a guard puts back what the parameters were when it was made") {
   std::vector<double> params{1, 2, 3};
   SwapFlag flag;
@@ -18,7 +24,7 @@ TEST_CASE("a guard puts back what the parameters were when it was made") {
 
   SECTION("at the end of its scope") {
     {
-      const SwapGuard<double> guard(params, flag);
+      const SwapGuard<double> guard(whole(params), flag);
       CHECK(flag.get());
       params = {7, 8, 9};
     }
@@ -26,7 +32,7 @@ TEST_CASE("a guard puts back what the parameters were when it was made") {
     CHECK_FALSE(flag.get());
   }
   SECTION("when asked, and then no more") {
-    SwapGuard<double> guard(params, flag);
+    SwapGuard<double> guard(whole(params), flag);
     params[0] = 7;
     guard.restore();
     CHECK(params == std::vector<double>{1, 2, 3});
@@ -36,7 +42,7 @@ TEST_CASE("a guard puts back what the parameters were when it was made") {
     CHECK(params[0] == 5);
   }
   SECTION("also after it moved") {
-    SwapGuard<double> guard(params, flag);
+    SwapGuard<double> guard(whole(params), flag);
     params[0] = 7;
     {
       const SwapGuard<double> moved(std::move(guard));
@@ -50,9 +56,9 @@ TEST_CASE("a guard puts back what the parameters were when it was made") {
   SECTION("before it takes over from another") {
     std::vector<double> others{4, 5};
     SwapFlag other_flag;
-    SwapGuard<double> guard(params, flag);
+    SwapGuard<double> guard(whole(params), flag);
     params[0] = 7;
-    SwapGuard<double> other(others, other_flag);
+    SwapGuard<double> other(whole(others), other_flag);
     others[0] = 8;
     guard = std::move(other);
     CHECK(params[0] == 1);
@@ -64,7 +70,7 @@ TEST_CASE("a guard puts back what the parameters were when it was made") {
     CHECK_FALSE(other_flag.get());
   }
   SECTION("but not when it is assigned to itself") {
-    SwapGuard<double> guard(params, flag);
+    SwapGuard<double> guard(whole(params), flag);
     params[0] = 7;
     SwapGuard<double>& itself = guard;
     guard = std::move(itself);
@@ -78,7 +84,7 @@ TEST_CASE("a guard puts back what the parameters were when it was made") {
 TEST_CASE("the flag follows its owner and not its copies") {
   std::vector<double> params{1};
   SwapFlag flag;
-  SwapGuard<double> guard(params, flag);
+  SwapGuard<double> guard(whole(params), flag);
 
   const SwapFlag copy(flag);
   CHECK_FALSE(copy.get());
@@ -104,7 +110,7 @@ TEST_CASE("the flag follows its owner and not its copies") {
   guard.restore();
   CHECK_FALSE(moved.get());
 
-  SwapGuard<double> again(params, moved);
+  SwapGuard<double> again(whole(params), moved);
   CHECK(moved.get());
 }
 
@@ -112,9 +118,37 @@ TEST_CASE("a guard may outlive the flag's owner") {
   std::vector<double> params{1};
   {
     auto flag = std::make_unique<SwapFlag>();
-    const SwapGuard<double> guard(params, *flag);
+    const SwapGuard<double> guard(whole(params), *flag);
     params[0] = 2;
     flag.reset();
   }
   CHECK(params[0] == 1);
+}
+
+TEST_CASE("a guard puts every block back, each in its place and bit by bit") {
+  std::vector<double> first{1, support::not_a_number};
+  std::vector<double> none;
+  std::vector<double> last{-0.0, 4, 5e-324};
+  const auto kept_first = first, kept_last = last;
+  SwapFlag flag;
+  {
+    SwapGuard<double> guard({std::span(first), std::span(none), std::span(last).first(1), std::span(last).last(2)},
+                            flag);
+    first.assign(2, 7);
+    last.assign(3, 8);
+    const SwapGuard<double> moved = std::move(guard);
+    CHECK(first[0] == 7);
+  }
+  CHECK(support::same_bits(first, kept_first));
+  CHECK(support::same_bits(last, kept_last));
+  CHECK_FALSE(flag.get());
+}
+
+TEST_CASE("a guard of no blocks has nothing to put back and still raises its flag") {
+  SwapFlag flag;
+  {
+    const SwapGuard<float> guard({}, flag);
+    CHECK(flag.get());
+  }
+  CHECK_FALSE(flag.get());
 }

@@ -244,7 +244,7 @@ TEST_CASE("a step that throws leaves everything as it was") {
       if (t > 0) {
         VectorXd longer = VectorXd::Ones(41);
         CHECK(error_of([&] { sgd.step(longer, longer); }) ==
-              "invalid_argument: polyak::Sgd: parameters must keep the size of the first step, 40, got 41");
+              "invalid_argument: polyak::Sgd: parameters must keep the size, 40x1, got 41x1");
         CHECK(longer == VectorXd::Ones(41));
       }
       sgd.step(theta, grad);
@@ -347,12 +347,14 @@ TEST_CASE("a step over slices is the step over the whole") {
     for (int t = 0; t < 3; ++t) {
       const VectorXd grad = random.vector(n);
       whole.step(a, grad);
-      auto update = sliced.begin_step(static_cast<std::size_t>(n));
-      const Slice<double> all{0, flat(b), flat(grad)};
+      const Slice<double> all{0, 0, flat(b), grad.data()};
+      const Layout layout({static_cast<std::size_t>(n), 1});
+      auto update = sliced.begin_step(StepView<double>(layout, all));
       for (std::size_t from = 0; from < flat(b).size(); from += 7) {
         update(all.sub(from, std::min<std::size_t>(7, flat(b).size() - from)));
       }
       CHECK(sliced.steps() == static_cast<std::uint64_t>(t));
+      CHECK(update.taken());
       update.commit();
       CHECK(sliced.steps() == static_cast<std::uint64_t>(t) + 1);
     }

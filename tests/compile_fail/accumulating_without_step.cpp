@@ -1,0 +1,10 @@
+#include <polyak/polyak.hpp>
+
+struct NoOptimizer {
+  void advance(Eigen::VectorXd&, const Eigen::VectorXd&) {}
+};
+
+void train(Eigen::VectorXd& theta, const Eigen::VectorXd& gradient) {
+  polyak::Accumulate opt{NoOptimizer{}};
+  opt.step(theta, gradient);
+}

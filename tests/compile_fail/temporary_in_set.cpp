@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+void train(const Eigen::VectorXd& theta) { const polyak::ParameterSet set{Eigen::VectorXd(theta), theta}; }

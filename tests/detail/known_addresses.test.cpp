@@ -1,0 +1,100 @@
+#include <polyak/detail/known_addresses.hpp>
+
+#include <polyak/polyak.hpp>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+using namespace polyak;
+using Eigen::Map;
+using Eigen::VectorXd;
+using polyak::detail::KnownAddresses;
+using support::error_of;
+
+namespace {
+
+/// Stretches of one memory as blocks and, of another, as their gradients.
+class Memory {
+ public:
+  Map<VectorXd> params(Eigen::Index from, Eigen::Index n) { return Map<VectorXd>(params_.data() + from, n); }
+  Map<VectorXd> gradient(Eigen::Index from, Eigen::Index n) { return Map<VectorXd>(gradient_.data() + from, n); }
+
+ private:
+  VectorXd params_ = VectorXd::Zero(20);
+  VectorXd gradient_ = VectorXd::Ones(20);
+};
+
+template <class P, class G>
+std::string checked(KnownAddresses& known, const P& params, const G& gradient) {
+  return error_of(
+      [&] { detail::with_view(params, gradient, "B", [&](const StepView<double>& view) { known.check(view, "A"); }); });
+}
+
+}  // namespace
+
+TEST_CASE("blocks that have moved are looked at again") {
+  Memory memory;
+  KnownAddresses known;
+  const auto at = [&](Eigen::Index a, Eigen::Index b) {
+    return ParameterSet{memory.params(a, 3), memory.params(b, 3)};
+  };
+  const auto gradient = ParameterSet{memory.gradient(0, 3), memory.gradient(3, 3)};
+  const std::string refused = "invalid_argument: A: block 1 must not overlap block 0 of the parameters";
+  CHECK(checked(known, at(0, 3), gradient) == "nothing");
+  CHECK(checked(known, at(0, 3), gradient) == "nothing");
+  CHECK(checked(known, at(0, 2), gradient) == refused);
+  CHECK(checked(known, at(0, 2), gradient) == refused);  // and is not remembered as good
+  CHECK(checked(known, at(0, 3), gradient) == "nothing");
+  CHECK(checked(known, at(1, 3), gradient) == refused);
+  CHECK(checked(known, at(3, 0), gradient) == "nothing");
+}
+
+TEST_CASE("gradients that have moved are looked at again") {
+  Memory memory;
+  KnownAddresses known;
+  const auto set = ParameterSet{memory.params(0, 3), memory.params(3, 3)};
+  const auto with = [&](auto first, auto second) { return checked(known, set, ParameterSet{first, second}); };
+  CHECK(with(memory.gradient(0, 3), memory.gradient(3, 3)) == "nothing");
+  CHECK(with(memory.gradient(0, 3), memory.params(0, 3)) ==
+        "invalid_argument: A: the gradient of block 1 must not overlap block 0 of the parameters");
+  CHECK(with(memory.params(0, 3), memory.params(3, 3)) == "nothing");  // each that of its own block
+  CHECK(with(memory.params(3, 3), memory.gradient(3, 3)) ==
+        "invalid_argument: A: the gradient of block 0 must not overlap block 1 of the parameters");
+  CHECK(with(memory.gradient(5, 3), memory.gradient(5, 3)) == "nothing");  // gradients may share
+}
+
+TEST_CASE("forgotten addresses vouch for nothing") {
+  Memory memory;
+  KnownAddresses known;
+  const auto gradient = [&](Eigen::Index n) { return ParameterSet{memory.gradient(0, n), memory.gradient(10, 3)}; };
+  const auto at = [&](Eigen::Index n) { return ParameterSet{memory.params(0, n), memory.params(3, 3)}; };
+  CHECK(checked(known, at(3), gradient(3)) == "nothing");
+  known.forget();
+  CHECK(checked(known, at(4), gradient(4)) ==
+        "invalid_argument: A: block 1 must not overlap block 0 of the parameters");
+}
+
+TEST_CASE("a first step that came to nothing vouches for no blocks of other sizes") {
+  bool fails = true;
+  const auto gain = [&fails](std::uint64_t) -> double {
+    if (fails) throw std::runtime_error("no gain");
+    return 1;
+  };
+  Averaged opt{Sgd{}, GainAverage{{.gain = gain}}};
+  Memory memory;
+  CHECK_THROWS_WITH(opt.step(ParameterSet{memory.params(0, 3), memory.params(3, 3)},
+                             ParameterSet{memory.gradient(0, 3), memory.gradient(10, 3)}),
+                    "no gain");
+  fails = false;
+  CHECK(error_of([&] {
+          opt.step(ParameterSet{memory.params(0, 4), memory.params(3, 3)},
+                   ParameterSet{memory.gradient(0, 4), memory.gradient(10, 3)});
+        }).ends_with("block 1 must not overlap block 0 of the parameters"));
+  CHECK(memory.params(0, 6) == VectorXd::Zero(6));
+  CHECK(opt.optimizer().steps() == 0);
+}

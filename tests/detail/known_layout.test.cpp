@@ -1,0 +1,98 @@
+#include <polyak/detail/known_layout.hpp>
+
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+using namespace polyak;
+using polyak::detail::KnownLayout;
+using support::error_of;
+
+namespace {
+
+/// A layout of blocks of these shapes, which must outlive it.
+Layout of(const std::vector<BlockShape>& shapes) {
+  return Layout(shapes, shapes.size(),
+                [](const void* all, std::size_t i) { return (*static_cast<const std::vector<BlockShape>*>(all))[i]; });
+}
+
+std::string checked(const KnownLayout& known, const std::vector<BlockShape>& shapes) {
+  return error_of([&] { known.check(of(shapes), "A"); });
+}
+
+const std::string other_size = "invalid_argument: A: parameters must keep the size";
+const std::string other_count = "invalid_argument: A: parameters must keep the number of blocks of the first step, ";
+
+}  // namespace
+
+TEST_CASE("a layout counts its coordinates and knows its shapes") {
+  const std::vector<BlockShape> shapes{{2, 3, true}, {0, 4}, {5, 1}};
+  const Layout layout = of(shapes);
+  CHECK(layout.size() == 11);
+  CHECK(layout.blocks() == 3);
+  CHECK(layout.shape(0).row_major);
+  CHECK(layout.shape(1).cols == 4);
+  CHECK(layout.shape(2).rows == 5);
+  const Layout one(BlockShape{3, 4});
+  CHECK(one.size() == 12);
+  CHECK(one.blocks() == 1);
+  CHECK(one.shape(0).cols == 4);
+  CHECK(of({}).size() == 0);
+  CHECK(of({}).blocks() == 0);
+}
+
+TEST_CASE("one block must keep its size") {
+  KnownLayout known;
+  known.note(Layout(BlockShape{2, 3}));
+  CHECK(error_of([&] { known.check(Layout(BlockShape{2, 3}), "A"); }) == "nothing");
+  CHECK(checked(known, {{2, 3}}) == "nothing");
+  CHECK(checked(known, {{6, 1}}) == "nothing");  // the same coordinates, held otherwise
+  CHECK(checked(known, {{2, 4}}) == other_size + ", 2x3, got 2x4");
+  CHECK(checked(known, {{0, 0}}) == other_size + ", 2x3, got 0x0");
+  CHECK(checked(known, {{2, 3}, {0, 0}}) == other_count + "1, got 2");
+  CHECK(checked(known, {{3, 1}, {3, 1}}) == other_count + "1, got 2");
+  CHECK(checked(known, {}) == other_count + "1, got 0");
+}
+
+TEST_CASE("several blocks must keep their number and each its size") {
+  KnownLayout known;
+  known.note(of({{2, 3}, {4, 1}, {2, 1}}));
+  CHECK(checked(known, {{2, 3}, {4, 1}, {2, 1}}) == "nothing");
+  CHECK(checked(known, {{6, 1}, {2, 2}, {1, 2}}) == "nothing");
+  CHECK(checked(known, {{2, 3}, {2, 1}, {4, 1}}) == other_size + " of block 1, 4x1, got 2x1");
+  CHECK(checked(known, {{3, 3}, {1, 1}, {2, 1}}) == other_size + " of block 0, 2x3, got 3x3");
+  CHECK(checked(known, {{2, 3}, {4, 1}, {3, 1}}) == other_size + " of block 2, 2x1, got 3x1");
+  CHECK(checked(known, {{2, 3}, {6, 1}}) == other_count + "3, got 2");
+  CHECK(checked(known, {{12, 1}}) == other_count + "3, got 1");
+  CHECK(checked(known, {}) == other_count + "3, got 0");
+}
+
+TEST_CASE("no block at all is a layout too") {
+  KnownLayout known;
+  known.note(of({}));
+  CHECK(checked(known, {}) == "nothing");
+  CHECK(checked(known, {{0, 1}}) == other_count + "0, got 1");
+}
+
+TEST_CASE("the shapes are kept by value, until others are noted or all is forgotten") {
+  KnownLayout known;
+  {
+    const std::vector<BlockShape> gone{{2, 3, true}, {4, 1}};
+    known.note(of(gone));
+  }
+  REQUIRE(known.shapes().size() == 2);
+  CHECK(known.shapes()[0].row_major);
+  CHECK(known.shapes()[1].rows == 4);
+  const KnownLayout copy = known;
+
+  known.note(Layout(BlockShape{10, 1}));
+  CHECK(checked(known, {{10, 1}}) == "nothing");
+  CHECK(checked(known, {{2, 3}, {4, 1}}) == other_count + "1, got 2");
+  CHECK(checked(copy, {{2, 3}, {4, 1}}) == "nothing");
+
+  known.forget();
+  CHECK(known.shapes().empty());
+  CHECK(checked(known, {{10, 1}}) == other_count + "0, got 1");
+}

@@ -1,0 +1,125 @@
+#include <polyak/optimizers/rmsprop.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "checks.hpp"
+
+using namespace polyak;
+using checks::check_path;
+using checks::path;
+
+namespace {
+
+using Values = std::vector<double>;
+
+}  // namespace
+
+// The numbers are worked out by hand and exact in binary, so that every scalar must hit them.
+
+TEMPLATE_TEST_CASE("RMSprop follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+  // v = g²/4, step 2/(1 + 1)
+  CHECK(path(RMSprop<TestType>{{.learning_rate = 0.5, .alpha = 0.75, .epsilon = 1}}, 8, {2}) == Values{7.5});
+  CHECK(path(RMSprop<TestType>{{.learning_rate = 0}}, 8, {2, 3}) == Values{8, 8});
+  // v = 8, then 4 + 7²/2 = 57/2
+  check_path(RMSprop<TestType>{{.learning_rate = 1, .alpha = 0.5, .epsilon = 0}}, 10, {4, 7},
+             {10 - std::sqrt(2.0), 10 - std::sqrt(2.0) - 7 / std::sqrt(28.5)});
+
+  SECTION("weight decay") {
+    // g = 2 + 8/4 = 4, √v = 4, step 4/(4 + 4)
+    CHECK(path(RMSprop<TestType>{{.learning_rate = 1, .alpha = 0, .epsilon = 4, .weight_decay = 0.25}}, 8, {2}) ==
+          Values{7.5});
+  }
+  SECTION("momentum") {
+    // b = 2/(2 + 2), then 1/4 + 6/(6 + 2)
+    const RMSpropOptions options{.learning_rate = 0.5, .alpha = 0, .epsilon = 2, .momentum = 0.5};
+    CHECK(path(RMSprop<TestType>(options), 8, {2, 6}) == Values{7.75, 7.25});
+  }
+  SECTION("centered") {
+    // v = 8, m = 2, √(8 − 4) = 2; then v = 17/2, m = 5/2, √(9/4) = 3/2
+    const RMSpropOptions options{.learning_rate = 0.5, .alpha = 0.5, .epsilon = 0, .centered = true};
+    CHECK(path(RMSprop<TestType>(options), 8, {4, 3}) == Values{7, 6});
+  }
+  SECTION("centered, with momentum") {
+    // b = 2, then 1 + 2
+    const RMSpropOptions options{.learning_rate = 0.5, .alpha = 0.5, .epsilon = 0, .momentum = 0.5, .centered = true};
+    CHECK(path(RMSprop<TestType>(options), 8, {4, 3}) == Values{7, 5.5});
+  }
+}
+
+TEST_CASE("the defaults of RMSprop are those of torch") {
+  const RMSpropOptions options;
+  CHECK(options.learning_rate(0) == 0.01);
+  CHECK(options.alpha == 0.99);
+  CHECK(options.epsilon == 1e-8);
+  CHECK(options.weight_decay == 0);
+  CHECK(options.momentum == 0);
+  CHECK(!options.centered);
+  CHECK(RMSprop{}.options().alpha == 0.99);
+}
+
+TEMPLATE_TEST_CASE("a gradient that does not change has no deviation, not a root of less than 0", "", float, double,
+                   long double, Eigen::half, Eigen::bfloat16) {
+  // v − m² is 0 but for rounding, which may leave it on either side.
+  for (const double alpha : {0.5, 0.9, 0.99}) {
+    for (const double g : {0.1, 0.3, 1.7, 3.3}) {
+      RMSprop<TestType> centered{{.learning_rate = 1e-9, .alpha = alpha, .epsilon = 1, .centered = true}};
+      Eigen::Matrix<TestType, 1, 1> theta(TestType(1));
+      const Eigen::Matrix<TestType, 1, 1> gradient(static_cast<TestType>(g));
+      for (int t = 0; t < 4000; ++t) centered.step(theta, gradient);
+      INFO("alpha " << alpha << ", gradient " << g);
+      CHECK(std::abs(static_cast<double>(theta[0]) - 1) < 1e-4);
+    }
+  }
+}
+
+TEST_CASE("RMSprop takes what cannot be as it comes") {
+  for (const bool centered : {false, true}) {
+    for (const double momentum : {0.0, 0.5}) {
+      RMSprop<double> rmsprop{{.momentum = momentum, .centered = centered}};
+      Eigen::VectorXd theta{{1, 2, 3}};
+      rmsprop.step(theta, Eigen::VectorXd{{support::not_a_number, support::infinity, 1}});
+      CHECK(std::isnan(theta[0]));
+      CHECK(std::isnan(theta[1]));
+      CHECK(theta[2] < 3);
+    }
+  }
+}
+
+TEMPLATE_TEST_CASE("RMSprop is the same for every holder, size and average", "", float, double, long double,
+                   Eigen::half, Eigen::bfloat16) {
+  const RMSpropOptions all{.learning_rate = 0.05, .alpha = 0.9, .weight_decay = 0.1, .momentum = 0.5, .centered = true};
+  const RMSpropOptions bare{.learning_rate = 0.05, .alpha = 0.9};
+  checks::check_holders(RMSprop<TestType>(all));
+  checks::check_sizes(RMSprop<TestType>(all));
+  checks::check_sizes(RMSprop<TestType>(bare));
+  checks::check_against_double(RMSprop<TestType>(all), RMSprop<double>(all));
+  checks::check_against_double(RMSprop<TestType>(bare), RMSprop<double>(bare));
+  auto heavy = bare;
+  heavy.momentum = 0.9;
+  checks::check_sizes(RMSprop<TestType>(heavy));
+  checks::check_against_double(RMSprop<TestType>(heavy), RMSprop<double>(heavy));
+  auto centered = bare;
+  centered.centered = true;
+  checks::check_sizes(RMSprop<TestType>(centered));
+  checks::check_against_double(RMSprop<TestType>(centered), RMSprop<double>(centered));
+}
+
+TEST_CASE("RMSprop can be copied, reset and given options by block") {
+  checks::check_life(RMSprop<double>{{.learning_rate = 0.1}});
+  checks::check_life(RMSprop<double>{{.learning_rate = 0.1, .momentum = 0.5, .centered = true}});
+  checks::check_blocks<RMSprop<double>>(RMSpropOptions{});
+  checks::check_blocks<RMSprop<double>>(RMSpropOptions{.momentum = 0.5, .centered = true});
+}
+
+TEST_CASE("RMSprop refuses options out of range") {
+  using checks::check_option;
+  checks::check_common_options<RMSprop<>, RMSpropOptions>("polyak::RMSprop");
+  check_option<RMSprop<>, RMSpropOptions>("polyak::RMSprop", checks::fraction("alpha"),
+                                          [](RMSpropOptions& o, double x) { o.alpha = x; });
+  check_option<RMSprop<>, RMSpropOptions>("polyak::RMSprop", checks::nonnegative("epsilon"),
+                                          [](RMSpropOptions& o, double x) { o.epsilon = x; });
+  check_option<RMSprop<>, RMSpropOptions>("polyak::RMSprop", checks::nonnegative("momentum"),
+                                          [](RMSpropOptions& o, double x) { o.momentum = x; });
+}

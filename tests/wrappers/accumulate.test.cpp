@@ -1,0 +1,262 @@
+#include <polyak/optimizers/adam.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/wrappers/accumulate.hpp>
+#include <polyak/wrappers/clip_norm.hpp>
+#include <polyak/wrappers/clip_value.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "optimizers/checks.hpp"
+
+using namespace polyak;
+using checks::path;
+using Eigen::VectorXd;
+using support::close;
+using support::error_of;
+
+namespace {
+
+template <class Optimizer>
+auto whole(Optimizer optimizer) {
+  return [optimizer](auto& params, const auto& gradient) mutable { return optimizer.step(params, gradient); };
+}
+
+VectorXd one(double x) { return support::constant(1, x); }
+
+/// Where θ goes from 8.
+template <class Optimizer>
+std::vector<double> places(Optimizer& optimizer, const std::vector<double>& gradients) {
+  VectorXd theta = one(8);
+  std::vector<double> result;
+  for (const double g : gradients) {
+    optimizer.step(theta, one(g));
+    result.push_back(theta[0]);
+  }
+  return result;
+}
+
+using Values = std::vector<double>;
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("Accumulate steps along the mean of k gradients", "", float, double, long double, Eigen::half,
+                   Eigen::bfloat16) {
+  using Vector = checks::Vector<TestType>;
+  const auto check = [](auto accumulate, auto make) {
+    auto theta = make(8);
+    std::vector<bool> taken;
+    std::vector<double> where;
+    for (const int g : {1, 2, 6, -3, 0, 0, 1, 1}) {
+      taken.push_back(accumulate.step(theta, make(g)));
+      where.push_back(static_cast<double>(theta[0]));
+    }
+    CHECK(taken == std::vector<bool>{false, false, true, false, false, true, false, false});
+    CHECK(where == Values{8, 8, 5, 5, 5, 6, 6, 6});
+    CHECK(accumulate.pending() == 2);
+  };
+  const auto make = [](int x) { return Vector(Vector::Constant(1, TestType(x))); };
+  const Sgd<TestType> sgd{{.learning_rate = 1}};
+  check(Accumulate{sgd, {.micro_batches = 3}}, make);
+  check(Accumulate<decltype(whole(sgd)), TestType>{whole(sgd), {.micro_batches = 3}}, make);
+}
+
+TEST_CASE("the optimizer and its schedules tick once for k gradients") {
+  std::vector<std::uint64_t> asked;
+  Accumulate accumulate{Sgd{{.learning_rate =
+                                 [&](std::uint64_t t) {
+                                   asked.push_back(t);
+                                   return 1.0;
+                                 }}},
+                        {.micro_batches = 2}};
+  CHECK(places(accumulate, {1, 3, 1, 1, 5}) == Values{8, 6, 6, 5, 5});
+  CHECK(asked == std::vector<std::uint64_t>{0, 1});
+  CHECK(accumulate.optimizer().steps() == 2);
+  CHECK(accumulate.pending() == 1);
+}
+
+TEST_CASE("an average around Accumulate folds once per real step, one inside too") {
+  std::uint64_t asked = 0;
+  const auto decay = [&](std::uint64_t) {
+    ++asked;
+    return 0.5;
+  };
+  Averaged around{Accumulate{Sgd{{.learning_rate = 1}}}, TailAverage{}, Ema{{.decay = decay, .bias_correction = false}},
+                  Lawa{{.window = 2}}};
+  Accumulate inside{Averaged{Sgd{{.learning_rate = 1}}, TailAverage{}}};
+  Averaged around_whole{Accumulate{whole(Sgd{{.learning_rate = 1}})}, TailAverage{},
+                        Ema{{.decay = 0.5, .bias_correction = false}}};
+  const Values gradients{1, 3, 1, 1, 2, 2, 7};
+  const Values expected{8, 6, 6, 5, 5, 3, 3};
+  CHECK(places(around, gradients) == expected);
+  CHECK(places(inside, gradients) == expected);
+  CHECK(places(around_whole, gradients) == expected);
+  const auto check = [](const auto& average, double value) {
+    CHECK(average.steps() == 3);
+    CHECK(average.count() == 3);
+    CHECK(close(average.average()[0], value));
+  };
+  check(around.averager<0>(), 14.0 / 3);
+  check(around.averager<1>(), 8.0 / 8 + 6.0 / 8 + 5.0 / 4 + 3.0 / 2);  // started at 8
+  check(around.averager<2>(), 4);
+  check(inside.optimizer().averager(), 14.0 / 3);
+  check(around_whole.averager<0>(), 14.0 / 3);
+  check(around_whole.averager<1>(), 4.5);
+  // The decay may be asked in vain, but what it gives is used once a step.
+  CHECK(asked >= 3);
+}
+
+TEST_CASE("an average around Accumulate waits for the first real step") {
+  Averaged opt{Accumulate{Sgd{{.learning_rate = 1}}}, TailAverage{}};
+  VectorXd theta = one(8);
+  CHECK_FALSE(opt.step(theta, one(1)));
+  CHECK_FALSE(opt.has_average());
+  CHECK(opt.averager().steps() == 0);
+  CHECK(opt.step(theta, one(1)));
+  CHECK(opt.has_average());
+  CHECK(opt.average()[0] == 7);
+}
+
+TEST_CASE("Accumulate{ClipNorm} clips the accumulated gradient, ClipNorm{Accumulate} each") {
+  const double e = 1e-6;  // what torch adds to the norm
+  const auto check = [&](auto sgd) {
+    Accumulate mean{ClipNorm{sgd, {.max_norm = 1}}};
+    CHECK(places(mean, {6, -2}) == Values{8, 8 - 2 / (2 + e)});
+    CHECK(mean.optimizer().norm() == 2);
+    CHECK(mean.optimizer().clipped() == 1);
+    ClipNorm each{Accumulate{sgd}, {.max_norm = 1}};
+    const auto where = places(each, {6, -0.5});
+    CHECK(close(where[1], 8 - (6 / (6 + e) - 0.5) / 2));
+    CHECK(each.norm() == 0.5);
+    CHECK(each.clipped() == 1);
+  };
+  check(Sgd{{.learning_rate = 1}});
+  check(whole(Sgd{{.learning_rate = 1}}));
+
+  Accumulate mean{ClipValue{Sgd{{.learning_rate = 1}}}};
+  CHECK(places(mean, {6, -2}) == Values{8, 7});
+  ClipValue each{Accumulate{Sgd{{.learning_rate = 1}}}};
+  CHECK(places(each, {6, -2}) == Values{8, 8});
+}
+
+TEST_CASE("one micro-batch to a step is no change") {
+  const checks::Run<double> run(70);
+  Accumulate accumulate{Adam{{.learning_rate = 0.1}}, {.micro_batches = 1}};
+  Adam adam{{.learning_rate = 0.1}};
+  VectorXd a = run.start, b = run.start;
+  for (const auto& g : run.gradients) {
+    CHECK(accumulate.step(a, g));
+    adam.step(b, g);
+  }
+  CHECK(checks::same_vectors(a, b));
+}
+
+TEMPLATE_TEST_CASE("Accumulate is the same for every holder, size and average", "", float, double, Eigen::half) {
+  const Accumulate accumulate{Sgd<TestType>{{.learning_rate = 0.1, .momentum = 0.9}}, {.micro_batches = 1}};
+  checks::check_holders(accumulate);
+  checks::check_sizes(accumulate);
+}
+
+TEST_CASE("gradients of several holders add up to the same mean") {
+  const checks::Run<double> run(24);
+  VectorXd expected = run.start;
+  Accumulate vector{Sgd{}, {.micro_batches = 5}};
+  for (const auto& g : run.gradients) vector.step(expected, g);
+  holders::for_each<double>(
+      [&](const char* holder, auto&& params, auto&& gradient, const auto& of_params, const auto& of_gradient) {
+        INFO(holder);
+        const auto check = [&](auto accumulate) {
+          of_params.write(run.start);
+          for (const auto& g : run.gradients) {
+            CHECK(checks::same_vectors(of_params.read(), run.start));
+            of_gradient.write(g);
+            accumulate.step(params, gradient);
+          }
+          CHECK(checks::same_vectors(of_params.read(), expected));
+        };
+        check(Accumulate{Sgd{}, {.micro_batches = 5}});
+        check(Accumulate{whole(Sgd{}), {.micro_batches = 5}});
+      });
+}
+
+TEST_CASE("16-bit gradients are added up in float") {
+  Accumulate accumulate{Sgd<Eigen::half>{{.learning_rate = 1}}, {.micro_batches = 5000}};
+  Eigen::Matrix<Eigen::half, 1, 1> theta(Eigen::half(8)), gradient(Eigen::half(1));
+  for (int t = 0; t < 5000; ++t) accumulate.step(theta, gradient);  // in half the sum would stop at 2048
+  CHECK(static_cast<double>(theta[0]) == 7);
+}
+
+TEST_CASE("a gradient that does not fit is not added") {
+  Accumulate accumulate{Sgd{{.learning_rate = 1}}, {.micro_batches = 3}};
+  VectorXd theta{{8, 8}}, longer{{8, 8, 8}};
+  const VectorXd two{{1, 1}}, three{{1, 1, 1}};
+  accumulate.step(theta, two);
+  CHECK(error_of([&] { accumulate.step(longer, three); }) ==
+        "invalid_argument: polyak::Accumulate: parameters must keep the size, 2x1, got 3x1");
+  CHECK(error_of([&] { accumulate.step(theta, three); }) ==
+        "invalid_argument: polyak::Accumulate: the gradient must have the shape of the parameters, 2x1, got 3x1");
+  std::vector<VectorXd> blocks{one(8), one(8)};
+  CHECK(error_of([&] { accumulate.step(blocks, blocks); }) ==
+        "invalid_argument: polyak::Accumulate: parameters must keep the number of blocks of the first step, 1, got 2");
+  CHECK(accumulate.pending() == 1);
+  accumulate.step(theta, two);
+  accumulate.step(theta, two);
+  CHECK(theta == VectorXd{{7, 7}});
+}
+
+TEST_CASE("a step of Accumulate that throws has not added its gradient") {
+  bool fails = false;
+  const auto rate = [&](std::uint64_t) {
+    if (fails) throw std::runtime_error("no rate");
+    return 1.0;
+  };
+  const auto check = [&](auto optimizer) {
+    Accumulate accumulate{optimizer};
+    VectorXd theta = one(8);
+    accumulate.step(theta, one(1));
+    fails = true;
+    CHECK_THROWS_WITH(accumulate.step(theta, one(100)), "no rate");
+    CHECK_THROWS_WITH(accumulate.step(theta, one(100)), "no rate");
+    CHECK(theta[0] == 8);
+    CHECK(accumulate.pending() == 1);
+    fails = false;
+    CHECK(accumulate.step(theta, one(3)));
+    CHECK(theta[0] == 6);
+    CHECK(accumulate.pending() == 0);
+  };
+  check(Sgd{{.learning_rate = rate}});
+  check(whole(Sgd{{.learning_rate = rate}}));
+}
+
+TEST_CASE("Accumulate can be copied and reset") {
+  Accumulate accumulate{Sgd{{.learning_rate = 1}}};
+  VectorXd theta = one(8);
+  accumulate.step(theta, one(1));
+  auto copy = accumulate;
+  accumulate.reset();
+  CHECK(accumulate.pending() == 0);
+  CHECK(copy.pending() == 1);
+  VectorXd other = theta;
+  CHECK(copy.step(theta, one(3)));
+  CHECK(theta[0] == 6);
+  CHECK_FALSE(accumulate.step(other, one(3)));
+  CHECK(accumulate.step(other, one(3)));
+  CHECK(other[0] == 5);
+  CHECK(accumulate.optimizer().steps() == 1);
+  accumulate.reset();
+  CHECK(accumulate.optimizer().steps() == 0);
+  VectorXd longer = support::constant(3, 8);
+  accumulate.step(longer, longer);
+  accumulate.step(longer, longer);
+  CHECK(longer == support::constant(3, 0));
+}
+
+TEST_CASE("Accumulate refuses no micro-batches") {
+  CHECK(error_of([] {
+          Accumulate accumulate{Sgd{}, {.micro_batches = 0}};
+        }) == "invalid_argument: polyak::Accumulate: micro_batches must be >= 1, got 0");
+  CHECK(Accumulate{Sgd{}}.options().micro_batches == 2);
+}

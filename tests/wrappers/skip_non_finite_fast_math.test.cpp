@@ -1,0 +1,75 @@
+// This file is compiled with -ffast-math, the others are not. The headers get a namespace of their own here, lest the
+// linker take the functions of one side for those of the other.
+#define polyak polyak_skipping_with_fast_math
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/optimizers/adam.hpp>
+#include <polyak/wrappers/clip_norm.hpp>
+#include <polyak/wrappers/skip_non_finite.hpp>
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "catch.hpp"
+
+#if !defined(__FAST_MATH__)
+#error "compile this with -ffast-math"
+#endif
+
+// -ffast-math lets the compiler assume that there is no NaN and no infinity; they must be found all the same.
+
+using namespace polyak;
+
+namespace {
+
+/// NaN and the infinities, out of the compiler's sight, or it would fold what it believes impossible.
+template <class Scalar>
+std::vector<Scalar> not_finite() {
+  std::vector<Scalar> result;
+  if constexpr (sizeof(Scalar) == 2) {
+    constexpr bool half = std::is_same_v<Scalar, Eigen::half>;
+    for (const int bits : {half ? 0x7E00 : 0x7FC0, half ? 0x7C00 : 0x7F80, half ? 0xFC00 : 0xFF80}) {
+      result.push_back(Eigen::numext::bit_cast<Scalar>(static_cast<std::uint16_t>(bits)));
+    }
+  } else {
+    using Limits = std::numeric_limits<Scalar>;
+    volatile Scalar nan = Limits::quiet_NaN(), up = Limits::infinity(), down = -Limits::infinity();
+    result = {nan, up, down};
+  }
+  return result;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("with -ffast-math: a gradient that is not finite is skipped", "", float, double, long double,
+                   Eigen::half, Eigen::bfloat16) {
+  using Vector = Eigen::Matrix<TestType, Eigen::Dynamic, 1>;
+  for (const TestType bad : not_finite<TestType>()) {
+    for (const Eigen::Index i : {0, 150, 299}) {
+      Averaged around{SkipNonFinite{Adam<TestType>{}}, Ema{}};
+      SkipNonFinite inside{ClipNorm{Averaged{Adam<TestType>{}, Ema{}}}};
+      Vector gradient = Vector::Constant(300, TestType(1));
+      Vector a = Vector::Constant(300, TestType(2)), b = a;
+      CHECK(around.step(a, gradient));
+      CHECK(inside.step(b, gradient));
+      const Vector a_before = a, b_before = b;
+      const auto average = around.average();
+      gradient[i] = bad;
+      CHECK_FALSE(around.step(a, gradient));
+      CHECK_FALSE(inside.step(b, gradient));
+      CHECK(a == a_before);
+      CHECK(b == b_before);
+      CHECK(around.average() == average);
+      CHECK(around.optimizer().skipped() == 1);
+      CHECK(inside.skipped() == 1);
+      CHECK(around.optimizer().optimizer().steps() == 1);
+      CHECK(inside.optimizer().optimizer().optimizer().steps() == 1);
+      CHECK(around.averager().steps() == 1);
+      gradient[i] = TestType(1);
+      CHECK(around.step(a, gradient));
+      CHECK(inside.step(b, gradient));
+    }
+  }
+}
