@@ -16,6 +16,8 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("compiler", POLYAK_BENCH_COMPILER);
   benchmark::AddCustomContext("flags", POLYAK_BENCH_FLAGS);
   register_vector_steps();
+  register_adamw_steps();
+  register_set_steps();
   register_training();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 SCALARS = ("float", "double")
 SIZES = tuple(2**k for k in range(6, 25, 2))
+ADAMW_SIZES = tuple(2**k for k in (6, 10, 14, 18, 20, 22, 24))
+SET_SIZES = tuple(2**k for k in (14, 18, 22))
 README_SIZES = tuple(2**k for k in range(10, 23, 4))
 MARKERS = ("<!-- overhead -->\n", "<!-- /overhead -->\n")
 
@@ -46,6 +48,10 @@ FOUR_EMAS = Comparison("four `Ema` in one `Averaged` / four separate updates", "
 SWA = Comparison("`Swa` of the weights' scalar, every 100 steps / plain `Sgd`", "swa_100_same_width", "bare")
 WIDE_SWA = Comparison("`Swa` every 100 steps / plain `Sgd`", "swa_100", "bare")
 TRAINING = Comparison("training with `Ema` / without", "training_with_ema", "training")
+ADAMW_TO_FUSED = Comparison("`AdamW` with `Ema` / hand-fused loop", "adamw_ema_same_width", "adamw_hand_fused")
+ADAMW_TO_EIGEN = Comparison("`AdamW` with `Ema` / four Eigen statements", "adamw_ema_same_width", "adamw_four_eigen")
+EVEN_BLOCKS = Comparison("a set of 50 blocks of round sizes / one vector", "fifty_even_blocks", "one_vector")
+ODD_BLOCKS = Comparison("a set of 50 blocks of odd sizes / one vector", "fifty_odd_blocks", "one_vector")
 SAME_CODE = Comparison("the same code twice", "ema", "ema_same_width")  # for double weights
 
 TARGETS = (
@@ -55,6 +61,9 @@ TARGETS = (
     Target(FOUR_EMAS, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 0.80),
     Target(SWA, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 1.03),
     Target(WIDE_SWA, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 1.03),
+    Target(ADAMW_TO_FUSED, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 1.10),
+    Target(ADAMW_TO_EIGEN, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 0.75),
+    Target(EVEN_BLOCKS, "n = 2¹⁸", SET_SIZES[1:2], SCALARS, 1.10),
     Target(TRAINING, "Fashion-MNIST, batch 10", (10,), ("",), 1.08),
     Target(TRAINING, "Fashion-MNIST, batch 100", (100,), ("",), 1.03),
 )
@@ -74,6 +83,12 @@ SEVERAL = (
     Comparison("four `Ema`, shadows of the weights' scalar", "four_emas", "bare"),
     Comparison("four `Ema` by separate updates", "four_separate_emas", "bare"),
 )
+ADAMW = (
+    Comparison("`AdamW` with `Ema`", "adamw_ema_same_width", "adamw"),
+    Comparison("by hand: fused loop", "adamw_hand_fused", "adamw"),
+    Comparison("by hand: four Eigen statements", "adamw_four_eigen", "adamw"),
+)
+SETS = (EVEN_BLOCKS, ODD_BLOCKS)
 NOT_IN_README = (SWA, Comparison("`Ema` of `Sgd` with momentum / without average", "momentum_ema", "momentum"))
 
 
@@ -152,6 +167,8 @@ class Results:
 def require_all(results):
     comparisons = [(t.comparison, scalar, t.sizes) for t in TARGETS for scalar in t.scalars]
     comparisons += [(c, s, SIZES) for c in BY_HAND + BY_POLYAK + SEVERAL + NOT_IN_README for s in SCALARS]
+    comparisons += [(c, s, ADAMW_SIZES) for c in ADAMW for s in SCALARS]
+    comparisons += [(c, s, SET_SIZES) for c in SETS for s in SCALARS]
     missing = list(dict.fromkeys(name for c in comparisons for name in results.missing(*c)))
     if missing:
         reasons = [f"{name}: {results.failures.get(name, 'not measured')}" for name in missing[:5]]
@@ -211,6 +228,10 @@ def size_table(results, scalar):
     return "\n".join([*lines[:2], f"| plain `Sgd` | {' | '.join(bare)} |", *lines[2:]])
 
 
+def tables_by_scalar(results, comparisons, sizes):
+    return ratios_table(results, comparisons, [(scalar, n) for scalar in SCALARS for n in sizes])
+
+
 def provenance(results):
     return "{cpu}, {compiler}, `{flags}`".format(**results.context)
 
@@ -221,6 +242,8 @@ def report(results):
     text += f"load average at most {results.load:.1f}.\n\n{targets_table(results)}\n"
     for scalar in SCALARS:
         text += f"Time of a step relative to plain `Sgd`, {scalar} weights:\n\n{size_table(results, scalar)}\n"
+    text += f"Time of a step relative to `AdamW` alone:\n\n{tables_by_scalar(results, ADAMW, ADAMW_SIZES)}\n"
+    text += f"Parameter sets:\n\n{tables_by_scalar(results, SETS, SET_SIZES)}\n"
     twice = [results.ratio(SAME_CODE, "double", (n,)) for n in SIZES]
     noise = [abs(math.log(ratio)) for ratio in twice if ratio]
     if noise:
@@ -230,11 +253,13 @@ def report(results):
 
 
 def readme_block(results):
-    sizes = [(scalar, n) for scalar in SCALARS for n in README_SIZES]
     training = {n: cell(results.ratio(TRAINING, "", (n,))) for n in (10, 100)}
     return (
         f"Time of a step on n weights with an average, relative to plain `Sgd`, the gradient being at hand\n"
-        f"({provenance(results)}):\n\n{ratios_table(results, BY_POLYAK + SEVERAL + BY_HAND, sizes)}\n"
+        f"({provenance(results)}):\n\n{tables_by_scalar(results, BY_POLYAK + SEVERAL + BY_HAND, README_SIZES)}\n"
+        f"The same for `AdamW`, relative to `AdamW` alone, everything in the scalar of the weights:\n\n"
+        f"{tables_by_scalar(results, ADAMW, README_SIZES)}\n"
+        f"A set of 50 blocks, n weights in all, relative to one vector:\n\n{tables_by_scalar(results, SETS, SET_SIZES)}\n"
         f"Computing a gradient costs more than all of this: a step of softmax regression on Fashion-MNIST, gradient\n"
         f"included, takes {training[10]} times as long with an `Ema` at batch size 10, {training[100]} times at 100.\n"
     )

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of report.py: report_test.py smoke.json, the JSON of a short run with all families at n = 64."""
+"""Tests of report.py: report_test.py smoke.json, the JSON of a short run with all families at their smallest n."""
 
 import contextlib
 import io
@@ -27,15 +27,17 @@ FACTORS = {  # of the time of plain Sgd, which is n ns here
     "swa_100_same_width": 1.01,
     "momentum_ema": 3,
 }
+ADAMW_FACTORS = {"adamw": 4, "adamw_ema_same_width": 5.2, "adamw_hand_fused": 5, "adamw_four_eigen": 8}
+SET_FACTORS = {"one_vector": 2, "fifty_even_blocks": 2.1, "fifty_odd_blocks": 2.4}
+ALL_FACTORS = ((report.SIZES, FACTORS), (report.ADAMW_SIZES, ADAMW_FACTORS), (report.SET_SIZES, SET_FACTORS))
 
 
 def all_times():
     """Three repetitions of everything; the median is the middle one."""
     times = {}
     for scalar in report.SCALARS:
-        for n in report.SIZES:
-            for family, factor in FACTORS.items():
-                times[f"{family}<{scalar}>/{n}"] = [1.5 * n * factor, n * factor, 0.5 * n * factor]
+        for n, family, factor in [(n, *each) for sizes, factors in ALL_FACTORS for n in sizes for each in factors.items()]:
+            times[f"{family}<{scalar}>/{n}"] = [1.5 * n * factor, n * factor, 0.5 * n * factor]
     for batch in (10, 100):
         times[f"training/{batch}"] = [1000 * batch] * 3
         times[f"training_with_ema/{batch}"] = [1010 * batch] * 3
@@ -92,6 +94,10 @@ class ReportTest(unittest.TestCase):
         met = "| `Ema` of the weights' scalar / hand-fused loop | n ≥ 2¹⁰ | float | 1.10 | 1.050 |"
         self.assertRegex(out, met.replace("|", r"\|") + r" [0-9.]+ … [0-9.]+ \| met \|")
         self.assertIn("| n ≥ 2¹⁰ | double | 0.80 | 0.750 | 0.750 … 0.750 | met |", out)
+        self.assertIn("| n ≥ 2¹⁸ | float | 0.75 | 0.650 | 0.650 … 0.650 | met |", out)
+        self.assertIn("| n = 2¹⁸ | double | 1.10 | 1.050 | 1.050 … 1.050 | met |", out)
+        self.assertIn("| `AdamW` with `Ema` | 1.30 | 1.30 |", out)
+        self.assertIn("| a set of 50 blocks of odd sizes / one vector | 1.20 | 1.20 |", out)
         self.assertRegex(out, r"batch 100 \| float \| 1.03 \| 1.040 \| [^|]* \| \*\*not met\*\* \|")
         self.assertNotIn("not measured", out)
         self.assertIn("| plain `Sgd` | 64 ns | 256 ns | 1.02 µs | 4.1 µs | 16.4 µs | 65.5 µs | 262 µs | 1.05 ms |", out)
@@ -164,6 +170,7 @@ class ReportTest(unittest.TestCase):
             self.assertTrue(text.startswith(before) and text.endswith(after))
             self.assertNotIn("old", text)
             self.assertIn("| `Ema` | 2.50 | 2.50 | 2.50 | 2.50 |", text)
+            self.assertIn("| `AdamW` with `Ema` | 1.30 | 1.30 | 1.30 | 1.30 |", text)
             self.assertIn("takes 1.01 times as long with an `Ema` at batch size 10, 1.01 times at 100", text)
         self.assertEqual(sorted(os.listdir(self.directory)), ["README.md", "results.json"])
 
@@ -183,7 +190,8 @@ class ReportTest(unittest.TestCase):
         for comparison in (*report.BY_HAND, *report.BY_POLYAK, *report.SEVERAL, *report.NOT_IN_README):
             for scalar in report.SCALARS:
                 self.assertEqual(results.missing(comparison, scalar, (64,)), [])
-        known = {report.benchmark_name(family, s, 64) for family in FACTORS for s in report.SCALARS}
+        families = [(family, 64) for family in (*FACTORS, *ADAMW_FACTORS)] + [(family, 2**14) for family in SET_FACTORS]
+        known = {report.benchmark_name(family, s, n) for family, n in families for s in report.SCALARS}
         self.assertEqual({name for name in results.times if not name.startswith("training")}, known)
         if "training/10" in results.times:
             self.assertEqual(results.missing(report.TRAINING, "", (10,)), [])

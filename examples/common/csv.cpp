@@ -1,6 +1,7 @@
 #include "common/csv.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <stdexcept>
 #include <string_view>
 
@@ -60,6 +61,10 @@ CsvTable read_csv(std::istream& stream, const std::string& name) {
 CsvTable read_csv(const std::filesystem::path& file) {
   auto stream = open_input(file);
   return read_csv(stream, file.string());
+}
+
+std::ostream& operator<<(std::ostream& out, CsvNumber number) {
+  return std::isnan(number.value) ? out : out << number.value;
 }
 
 }  // namespace examples

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <istream>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -19,5 +20,12 @@ struct CsvTable {
 /// Throws std::runtime_error("<name>:<line>: expected …, found …") on anything else, a file with no rows included.
 [[nodiscard]] CsvTable read_csv(std::istream& stream, const std::string& name);
 [[nodiscard]] CsvTable read_csv(const std::filesystem::path& file);
+
+/// A number as a cell, which is empty for NaN.
+struct CsvNumber {
+  double value;
+
+  friend std::ostream& operator<<(std::ostream& out, CsvNumber number);
+};
 
 }  // namespace examples

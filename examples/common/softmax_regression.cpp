@@ -1,7 +1,5 @@
 #include "common/softmax_regression.hpp"
 
-#include <cmath>
-
 namespace examples {
 
 SoftmaxRegression::SoftmaxRegression(const Dataset& train)
@@ -33,18 +31,7 @@ const Eigen::VectorXf& SoftmaxRegression::gradient(const Eigen::VectorXf& weight
 Evaluation evaluate(const Eigen::VectorXf& weights, const Dataset& data) {
   const Eigen::Map<const Eigen::MatrixXf> w(weights.data(), data.inputs.rows(), data.classes);
   const Eigen::MatrixXf scores = w.transpose() * data.inputs;
-  double loss = 0;
-  Eigen::Index correct = 0;
-  for (Eigen::Index i = 0; i < scores.cols(); ++i) {
-    const int label = data.labels[static_cast<std::size_t>(i)];
-    Eigen::Index best = 0;
-    const float highest = scores.col(i).maxCoeff(&best);
-    const float rest = (scores.col(i).array() - highest).exp().sum();
-    loss += std::log(static_cast<double>(rest)) + static_cast<double>(highest - scores(label, i));
-    correct += best == label;
-  }
-  const auto n = static_cast<double>(data.samples());
-  return {loss / n, static_cast<double>(correct) / n};
+  return evaluate_scores(scores, data.labels);
 }
 
 }  // namespace examples

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "common/cross_entropy.hpp"
 #include "common/dataset.hpp"
 
 namespace examples {
@@ -29,11 +30,6 @@ class SoftmaxRegression {
   Eigen::MatrixXf inputs_;
   Eigen::MatrixXf errors_;
   Eigen::VectorXf gradient_;
-};
-
-struct Evaluation {
-  double loss = 0;      ///< mean cross-entropy
-  double accuracy = 0;  ///< share of the samples whose label has the highest score
 };
 
 [[nodiscard]] Evaluation evaluate(const Eigen::VectorXf& weights, const Dataset& data);

@@ -5,6 +5,8 @@
 #include <iomanip>
 #include <sstream>
 
+#include "common/statistics.hpp"
+
 namespace examples {
 
 namespace {
@@ -39,7 +41,14 @@ std::string fixed(double value, int digits) {
   if (std::isnan(value)) return "nan";  // printf says "-nan" of some
   std::ostringstream text;
   text << std::fixed << std::setprecision(digits) << value;
-  return text.str();
+  const std::string number = text.str();
+  const bool zero = number.find_first_not_of("-0.") == std::string::npos;
+  return zero && number.front() == '-' ? number.substr(1) : number;
+}
+
+std::string with_spread(const std::vector<double>& values, int digits) {
+  const std::string center = fixed(mean(values), digits);
+  return values.size() < 2 ? center : center + " ± " + fixed(standard_deviation(values), digits);
 }
 
 }  // namespace examples

@@ -2,6 +2,7 @@
 
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace examples {
@@ -21,5 +22,8 @@ class Table {
 
 /// "0.345", with so many digits after the point.
 [[nodiscard]] std::string fixed(double value, int digits);
+
+/// "0.345 ± 0.002": mean and standard deviation, the mean alone of one value.
+[[nodiscard]] std::string with_spread(const std::vector<double>& values, int digits);
 
 }  // namespace examples

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <optional>
@@ -11,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "common/command_line.hpp"
+#include "common/curve_files.hpp"
 #include "common/data_sets.hpp"
 #include "common/optimum.hpp"
 #include "common/output_file.hpp"
+#include "common/program.hpp"
 #include "common/progress.hpp"
 #include "logistic_regression/options.hpp"
 #include "logistic_regression/plot.hpp"
@@ -25,29 +27,8 @@ namespace examples {
 
 namespace {
 
-/// The places for the curves, claimed before the work so that one that cannot be written to is known at once.
-struct Outputs {
-  std::optional<OutputFile> csv;
-  std::optional<OutputFile> plot;
-
-  explicit Outputs(const Options& options) {
-    if (!options.plot.empty()) {
-      require_gnuplot();
-      plot.emplace(options.plot);
-    }
-    if (!options.csv.empty()) {
-      csv.emplace(options.csv);
-    } else if (plot) {
-      csv.emplace(options.plot.string() + ".csv");  // for gnuplot alone, never to be finished
-    }
-  }
-};
-
 TrainingOptions training_options(const Options& options, const TrainTest& data) {
-  if (options.batch_size > data.train.samples()) {
-    throw bad_option("--batch-size: must be at most " + std::to_string(data.train.samples()) +
-                     ", the number of training images, got " + std::to_string(options.batch_size));
-  }
+  require_batch_within(options.batch_size, data.train.samples());
   TrainingOptions training;
   training.epochs = static_cast<std::uint64_t>(options.epochs);
   training.batch_size = options.batch_size;
@@ -78,7 +59,7 @@ void draw(OutputFile& plot, const std::filesystem::path& csv, const std::string&
 }
 
 void run(const Options& options) {
-  Outputs outputs(options);
+  CurveFiles files(options.csv, options.plot);
   const TrainTest data = load_data(options.data);
   const TrainingOptions training = training_options(options, data);
   const TrainingPlan plan = make_plan(training, data.train);
@@ -91,15 +72,15 @@ void run(const Options& options) {
   {
     const auto n_runs = static_cast<std::uint64_t>(options.seeds);
     Progress progress("training " + std::to_string(n_runs) + (n_runs == 1 ? " run" : " runs"), n_runs * plan.steps);
-    const std::uint64_t curve_points = outputs.csv ? 120 : 0;
+    const std::uint64_t curve_points = files.wanted() ? 120 : 0;
     for (std::uint64_t i = 0; i < n_runs; ++i) {
       runs.push_back(train(data, training, options.seed + i, curve_points, [&] { progress.advance(); }));
     }
   }
   std::filesystem::path curves;
-  if (outputs.csv) {
-    write_curves(outputs.csv->stream(), plan, runs, shown);
-    curves = options.csv.empty() ? outputs.csv->finish() : outputs.csv->commit();
+  if (files.wanted()) {
+    write_curves(files.csv(), plan, runs, shown);
+    curves = files.finish_csv();
   }
 
   const auto seconds_per_step = time_per_step(data.train, training);
@@ -116,7 +97,7 @@ void run(const Options& options) {
             << "step: median time with its gradient, for SGD alone in the first row, with one averager in the others\n";
   if (!optimum) std::cout << "distance to the optimum: add --optimum, which takes about half a minute to find it\n";
 
-  if (outputs.plot) draw(*outputs.plot, curves, describe(options, data), runs, shown);
+  if (files.plot()) draw(*files.plot(), curves, describe(options, data), runs, shown);
 }
 
 }  // namespace
@@ -124,14 +105,5 @@ void run(const Options& options) {
 }  // namespace examples
 
 int main(int argc, char** argv) {
-  try {
-    examples::run(examples::parse_options(argc, argv));
-    return 0;
-  } catch (const examples::Exit& exit) {
-    (exit.status == 0 ? std::cout : std::cerr) << exit.message;
-    return exit.status;
-  } catch (const std::exception& error) {
-    std::cerr << "logistic_regression: " << error.what() << "\n";
-    return 1;
-  }
+  return examples::run_program("logistic_regression", [&] { examples::run(examples::parse_options(argc, argv)); });
 }

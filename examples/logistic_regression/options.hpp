@@ -23,14 +23,7 @@ struct Options {
   std::filesystem::path plot;
 };
 
-/// What parse_options throws to end the program: help asked for (status 0), or a bad option (status 2).
-struct Exit {
-  int status = 0;
-  std::string message;
-};
-
-[[nodiscard]] Exit bad_option(const std::string& message);
-
+/// Throws Help or BadOption.
 [[nodiscard]] Options parse_options(int argc, const char* const* argv);
 
 }  // namespace examples

@@ -1,12 +1,8 @@
-# Draws the curves of test loss: gnuplot -c plot.gp CURVES.csv PICTURE.svg "title" "last tail ema swa"
+# Draws the curves of test loss: gnuplot ../common/plot_style.gp -c plot.gp CURVES.csv PICTURE.svg "title" "last tail ema swa"
 # A faint line for each seed, a strong one for their mean.
 
 csv = ARG1
 keys = ARG4
-set datafile separator comma
-set datafile missing ""
-
-text = "#4a5560"
 set terminal svg size 840,460 enhanced font "Helvetica,Arial,sans-serif,16" background "white" rounded
 set output ARG2
 set title ARG3 noenhanced textcolor rgb text font ",15" offset 0,-0.5
@@ -15,18 +11,8 @@ set ylabel "test loss" textcolor rgb text offset 1.2,0
 set tmargin 2.4
 set lmargin 8
 set rmargin 3
-set border 3 linecolor rgb "#b8c0c8"
-set tics nomirror out scale 0.5 textcolor rgb text
-set xtics format "%g"
-set grid ytics linetype 1 linecolor rgb "#e6eaee"
-set key bmargin center horizontal reverse Left samplen 1.6 width -1 textcolor rgb text
 
 loss(key) = key . "_test_loss"
-name(key) = key eq "last" ? "last iterate" : key eq "tail" ? "tail average" : key eq "ema" ? "EMA" : "SWA"
-color(key) = key eq "last" ? "#8b97a3" : key eq "tail" ? "#0b5fa5" : key eq "ema" ? "#f2a03d" : "#2a9d6f"
-faint(key) = "#c4" . substr(color(key), 2, 7)
-# Averages that agree lie on top of each other, so the later is drawn thinner.
-width(key) = key eq "last" ? 1.6 : key eq "tail" ? 1.8 : key eq "ema" ? 4.5 : 2.8
 drawn = ""
 do for [key in "last ema swa tail"] { if (strstrt(keys, key)) { drawn = drawn . " " . key } }
 

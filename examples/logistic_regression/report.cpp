@@ -1,25 +1,9 @@
 #include "logistic_regression/report.hpp"
 
-#include <cmath>
-
-#include "common/statistics.hpp"
+#include "common/csv.hpp"
 #include "common/table.hpp"
 
 namespace examples {
-
-namespace {
-
-std::string with_spread(const std::vector<double>& values, int digits) {
-  const std::string center = fixed(mean(values), digits);
-  return values.size() < 2 ? center : center + " ± " + fixed(standard_deviation(values), digits);
-}
-
-void print_number(std::ostream& out, double value) {
-  out << ',';
-  if (!std::isnan(value)) out << value;
-}
-
-}  // namespace
 
 Shown shown_weights(const std::string& averager) {
   Shown shown{};
@@ -74,8 +58,7 @@ void write_curves(std::ostream& out, const TrainingPlan& plan, const std::vector
           << static_cast<double>(point.step) / static_cast<double>(plan.steps_per_epoch) << ',' << point.learning_rate;
       for (std::size_t k = 0; k < n_weights; ++k) {
         if (!shown[k]) continue;
-        print_number(out, point.test[k].loss);
-        print_number(out, point.test[k].accuracy);
+        out << ',' << CsvNumber{point.test[k].loss} << ',' << CsvNumber{point.test[k].accuracy};
       }
       out << '\n';
     }
