@@ -9,12 +9,12 @@
 
 namespace polyak::detail {
 
-/// Where the blocks of the last step and their gradients lie. Whether any two overlap takes time quadratic in the number
-/// of blocks, and is asked again only when one has moved.
+/// Where the blocks of the last step and their gradients lie. Whether any two overlap takes time quadratic in the
+/// number of blocks, and is asked again only when one has moved.
 class KnownAddresses {
  public:
-  /// Throws std::invalid_argument if a block of parameters overlaps another, or the gradient of another. The blocks must
-  /// have the sizes of the last step.
+  /// Throws std::invalid_argument if a block of parameters overlaps another, or the gradient of another. The blocks
+  /// must have the sizes of the last step.
   template <FloatingPoint Scalar>
   void check(const StepView<Scalar>& view, std::string_view who) {
     if (view.layout().blocks() == 1 || are_those_of(view)) return;
