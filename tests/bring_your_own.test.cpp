@@ -249,3 +249,14 @@ TEST_CASE("your own averager") {
   for (const double g : {1.0, 1.0}) whole.step(params, VectorXd{{g}});
   CHECK(whole.average()[0] == 6.5);
 }
+
+TEST_CASE("an averager of one's own leaves its neighbours what they offer") {
+  polyak::Averaged opt{polyak::Sgd{{.learning_rate = 0.5}}, polyak::Ema{}, CautiousAverage(0.1)};
+  VectorXd theta = VectorXd::Ones(2);
+  const VectorXd gradient = theta;
+  opt.step(theta, gradient);
+  { auto guard = opt.swap_in<0>(theta); }
+  opt.reset();
+  CHECK_FALSE(opt.has_average<0>());
+  CHECK(opt.has_average<1>());  // offers no reset
+}

@@ -87,7 +87,7 @@ TEST_CASE("with -ffast-math: NaN and infinity are refused") {
     refused("polyak::Adagrad: initial_accumulator must be finite and >= 0",
             [&] { Adagrad{{.initial_accumulator = bad}}; });
     refused("polyak::Lion: beta2 must be in [0, 1)", [&] { Lion{{.beta2 = bad}}; });
-    refused("polyak::Sgd: weight_decay_factor must be finite and >= 0",
+    refused("polyak::Sgd: weight_decay_factor of block 0 must be finite and >= 0",
             [&] { Sgd{{.blocks = {{.weight_decay_factor = bad}}}}; });
     refused("polyak::ClipNorm: max_norm must be finite and > 0", [&] { ClipNorm{Sgd{}, {.max_norm = bad}}; });
     refused("polyak::ClipValue: max_value must be finite and > 0", [&] { ClipValue{Sgd{}, {.max_value = bad}}; });

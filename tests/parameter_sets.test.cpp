@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -191,15 +192,11 @@ TEST_CASE("a block that is strided is refused when it is known") {
   auto top = wide.topRows(2);
   CHECK(error_of([&] {
           ParameterSet set{top, wide};
-        }) ==
-        "invalid_argument: polyak::ParameterSet: a view of parameters must be contiguous, got inner stride 1, outer "
-        "stride 5");
+        }) == "invalid_argument: polyak::ParameterSet: block 0 must be contiguous, got inner stride 1, outer stride 5");
   auto row = wide.row(0);
   CHECK(error_of([&] {
           ParameterSet set{wide, row};
-        }) ==
-        "invalid_argument: polyak::ParameterSet: a view of parameters must be contiguous, got inner stride 5, outer "
-        "stride 1");
+        }) == "invalid_argument: polyak::ParameterSet: block 1 must be contiguous, got inner stride 5, outer stride 1");
   using EverySecond = Map<VectorXd, 0, Eigen::InnerStride<2>>;
   static_assert(!Parameters<EverySecond>);
   static_assert(!ReadableParameters<std::vector<EverySecond>&>);
@@ -211,10 +208,10 @@ TEST_CASE("a block that is strided is refused when it is known") {
   Sgd sgd;
   const std::vector<MatrixXd> gradient{MatrixXd::Ones(5, 1), MatrixXd::Ones(2, 3)};
   CHECK(refused(sgd, maps, gradient) ==
-        "invalid_argument: polyak::Sgd: a view of parameters must be contiguous, got inner stride 1, outer stride 5");
+        "invalid_argument: polyak::Sgd: block 1 must be contiguous, got inner stride 1, outer stride 5");
   std::vector<MatrixXd> whole{MatrixXd::Ones(5, 1), MatrixXd::Ones(2, 3)};
   CHECK(refused(sgd, whole, maps) ==
-        "invalid_argument: polyak::Sgd: a view of parameters must be contiguous, got inner stride 1, outer stride 5");
+        "invalid_argument: polyak::Sgd: block 1 must be contiguous, got inner stride 1, outer stride 5");
   CHECK(wide == MatrixXd::Ones(5, 4));
   CHECK(whole[0] == MatrixXd::Ones(5, 1));
   CHECK(sgd.steps() == 0);
@@ -623,6 +620,15 @@ TEST_CASE("options by block need as many blocks") {
   check(Lion{{.blocks = three}}, "polyak::Lion");
 }
 
+TEST_CASE("a bad option of a block names the block") {
+  const std::vector<BlockOptions> rates{{}, {.learning_rate_factor = -1}};
+  CHECK(error_of([&] { Sgd{{.blocks = rates}}; }) ==
+        "invalid_argument: polyak::Sgd: learning_rate_factor of block 1 must be finite and >= 0, got -1");
+  const std::vector<BlockOptions> decays{{.weight_decay_factor = support::not_a_number}};
+  CHECK(error_of([&] { AdamW{{.blocks = decays}}; }) ==
+        "invalid_argument: polyak::AdamW: weight_decay_factor of block 0 must be finite and >= 0, got nan");
+}
+
 TEST_CASE("a block is left alone at a factor of 0") {
   Net net(1);
   const Net gradient(1);
@@ -720,3 +726,29 @@ TEST_CASE("making a set and copying an average into one allocate nothing") {
 }
 
 #endif
+
+TEST_CASE("a range of blocks that vanish with it is no set") {
+  struct Layer {
+    MatrixXd weights;
+  };
+  std::vector<Layer> layers(2, {MatrixXd::Ones(2, 2)});
+  auto copies = layers | std::views::transform([](const Layer& layer) { return layer.weights; });
+  auto views = layers | std::views::transform([](Layer& layer) { return Map<MatrixXd>(layer.weights.data(), 2, 2); });
+  auto references = layers | std::views::transform([](Layer& layer) -> MatrixXd& { return layer.weights; });
+  static_assert(!ReadableParameters<decltype(copies)&>);
+  static_assert(Parameters<decltype(views)&>);
+  static_assert(Parameters<decltype(references)&>);
+  Sgd sgd{{.learning_rate = 0.5}};
+  sgd.step(references, views);  // the gradient of half the square
+  CHECK(layers[1].weights == MatrixXd::Constant(2, 2, 0.5));
+}
+
+TEST_CASE("an empty block overlaps nothing") {
+  VectorXd theta = VectorXd::Ones(4);
+  auto nothing = theta.segment(2, 0);
+  const VectorXd gradient = VectorXd::Ones(4);
+  const auto no_gradient = gradient.segment(2, 0);
+  Sgd sgd{{.learning_rate = 0.5}};
+  CHECK(sgd.step(ParameterSet{theta, nothing}, ParameterSet{gradient, no_gradient}));
+  CHECK(theta == VectorXd::Constant(4, 0.5));
+}

@@ -13,6 +13,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/step.hpp"
+#include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -205,14 +206,17 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
 
   /// Throws std::logic_error while one of the averages, nested ones included, stands in the place of the weights.
   void require_not_swapped() const {
-    if constexpr (requires { optimizer_.require_not_swapped(); }) optimizer_.require_not_swapped();
-    std::apply([](const auto&... each) { (each.require_not_swapped(), ...); }, averagers_);
+    detail::require_nothing_swapped(optimizer_);
+    std::apply([](const auto&... each) { (detail::require_nothing_swapped(each), ...); }, averagers_);
   }
 
-  /// Back to the state after construction: of the averages, and of the optimizer where it offers reset().
+  /// Back to the state after construction, for the optimizer and the averagers that offer reset().
   void reset() {
-    if constexpr (requires { optimizer_.reset(); }) optimizer_.reset();
-    std::apply([](auto&... each) { (each.reset(), ...); }, averagers_);
+    const auto reset_one = [](auto& part) {
+      if constexpr (requires { part.reset(); }) part.reset();
+    };
+    reset_one(optimizer_);
+    std::apply([&](auto&... each) { (reset_one(each), ...); }, averagers_);
   }
 
   /// Begins a step of the optimizer and of every averager; nothing moves before the update is committed.
@@ -240,11 +244,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
       });
     };
     show([](const auto& fold, std::size_t offset, Weights weights) { fold.before(offset, weights); });
-    const std::size_t size = detail::layout_of(params, name).size();
-    if (!detail::step_whole(optimizer_, params, grad)) return false;
-    if (detail::layout_of(params, name).size() != size) {
-      detail::throw_bad_order(name, "the optimizer changed the number of parameters");
-    }
+    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
     show([](const auto& fold, std::size_t offset, Weights weights) { fold.after(offset, weights); });
     folds.apply([](const auto&... fold) { (fold.commit(), ...); });
     return true;

@@ -83,9 +83,12 @@ inline constexpr bool is_view = [] {
   }
 }();
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void throw_strided(std::string_view who, Eigen::Index inner,
-                                                                 Eigen::Index outer) {
-  throw std::invalid_argument(std::string(who).append(": a view of parameters must be contiguous, got inner stride ") +
+inline constexpr std::size_t only_block = static_cast<std::size_t>(-1);
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_strided(std::string_view who, std::size_t block,
+                                                                 Eigen::Index inner, Eigen::Index outer) {
+  const std::string what = block == only_block ? "a view of parameters" : "block " + std::to_string(block);
+  throw std::invalid_argument(std::string(who).append(": ").append(what) + " must be contiguous, got inner stride " +
                               std::to_string(inner) + ", outer stride " + std::to_string(outer));
 }
 
@@ -110,10 +113,10 @@ struct Block {
 };
 
 template <Scalars P>
-[[nodiscard]] auto block_of(P&& params, std::string_view who) {
+[[nodiscard]] auto block_of(P&& params, std::string_view who, std::size_t i = only_block) {
   using Element = std::remove_pointer_t<typename pointer_to<P>::type>;
   if constexpr (EigenDense<P>) {
-    if (!is_contiguous(params)) throw_strided(who, params.innerStride(), params.outerStride());
+    if (!is_contiguous(params)) throw_strided(who, i, params.innerStride(), params.outerStride());
     const auto rows = static_cast<std::size_t>(params.rows());
     const auto cols = static_cast<std::size_t>(params.cols());
     return Block<Element>{params.data(), {rows, cols, bool(std::remove_cvref_t<P>::IsRowMajor)}};
@@ -121,6 +124,9 @@ template <Scalars P>
     return Block<Element>{std::ranges::data(params), {std::ranges::size(params), 1, false}};
   }
 }
+
+template <class T>
+inline constexpr bool is_parameter_set = false;
 
 }  // namespace detail
 
@@ -133,11 +139,22 @@ class ParameterSet {
   /// Throws std::invalid_argument for a block that is strided.
   template <detail::Scalars... P>
     requires(sizeof...(P) == N)
-  explicit ParameterSet(P&&... blocks) : blocks_{block_of(blocks)...} {
+  explicit ParameterSet(P&&... blocks) {
     static_assert(((std::is_lvalue_reference_v<P> || detail::is_view<P>)&&...),
                   "polyak::ParameterSet: a temporary would be gone before the set is used");
     static_assert((std::same_as<std::remove_const_t<detail::pointee_t<P>>, std::remove_const_t<Element>> && ...),
                   "polyak::ParameterSet: the blocks of a set have one scalar");
+    std::size_t i = 0;
+    ((blocks_[i] = block_of(blocks, i), ++i), ...);
+  }
+  /// Says what is wrong with such blocks.
+  template <class... P>
+    requires(sizeof...(P) == N && !(detail::Scalars<P> && ...) &&
+             !(detail::is_parameter_set<std::remove_cvref_t<P>> || ...) &&
+             !(std::same_as<std::remove_cvref_t<P>, std::array<detail::Block<Element>, N>> || ...))
+  explicit ParameterSet(P&&...) {
+    static_assert((detail::Scalars<P> && ...),
+                  "polyak::ParameterSet: a block is scalars in memory, not an expression and not strided by its type");
   }
 
   explicit ParameterSet(const std::array<detail::Block<Element>, N>& blocks) noexcept : blocks_(blocks) {}
@@ -155,8 +172,8 @@ class ParameterSet {
 
  private:
   template <class P>
-  static detail::Block<Element> block_of(P& params) {
-    const auto block = detail::block_of(params, "polyak::ParameterSet");
+  static detail::Block<Element> block_of(P& params, std::size_t i) {
+    const auto block = detail::block_of(params, "polyak::ParameterSet", i);
     return {block.data, block.shape};
   }
 
@@ -168,25 +185,29 @@ ParameterSet(First&&, Rest&&...)
     -> ParameterSet<std::conditional_t<(std::is_const_v<detail::pointee_t<Rest>> || ...),
                                        const detail::pointee_t<First>, detail::pointee_t<First>>,
                     1 + sizeof...(Rest)>;
+template <class... P>
+  requires(!(detail::Scalars<P> && ...) && !(detail::is_parameter_set<std::remove_cvref_t<P>> || ...))
+ParameterSet(P&&...) -> ParameterSet<double, sizeof...(P)>;
 
 namespace detail {
 
-template <class T>
-inline constexpr bool is_parameter_set = false;
 template <class Element, std::size_t N>
 inline constexpr bool is_parameter_set<ParameterSet<Element, N>> = true;
 
+/// What comes out of a range must not vanish with the iterator.
 template <class T>
-concept Blocks = is_parameter_set<std::remove_cvref_t<T>> ||
-                 (!EigenDense<T> && std::ranges::random_access_range<T> && std::ranges::sized_range<T> &&
-                  Scalars<std::ranges::range_reference_t<T>>);
+concept Blocks =
+    is_parameter_set<std::remove_cvref_t<T>> ||
+    (!EigenDense<T> && std::ranges::random_access_range<T> && std::ranges::sized_range<T> &&
+     Scalars<std::ranges::range_reference_t<T>> &&
+     (std::is_lvalue_reference_v<std::ranges::range_reference_t<T>> || is_view<std::ranges::range_reference_t<T>>));
 
 template <Blocks T>
 [[nodiscard]] auto block_at(T& set, std::size_t i, std::string_view who) {
   if constexpr (is_parameter_set<std::remove_const_t<T>>) {
     return set[i];
   } else {
-    return block_of(std::ranges::begin(set)[static_cast<std::ranges::range_difference_t<T>>(i)], who);
+    return block_of(std::ranges::begin(set)[static_cast<std::ranges::range_difference_t<T>>(i)], who, i);
   }
 }
 

@@ -61,6 +61,10 @@ TEST_CASE("the exponent of a relative width is the largest root of Karras et al.
   CHECK(PowerEma{}.gamma() == power_of_relative_width(0.10));
   CHECK(PowerEma{{.relative_width = 0.05}}.gamma() == power_of_relative_width(0.05));
   CHECK(PowerEma{{.gamma = 3}}.gamma() == 3);
+  CHECK(close(power_of_relative_width(1e-200), 1e200, 1e-15));
+  CHECK(support::error_of([] {
+          PowerEma{{.relative_width = 1e-310}};
+        }).starts_with("invalid_argument: polyak::PowerEma: relative_width must be in (0, 1/sqrt(12)], got "));
   double last = infinity;
   for (double width = 1e-6; width < 0.2886; width *= 1.01) {
     const double gamma = power_of_relative_width(width);

@@ -30,7 +30,7 @@ class Memory {
 };
 
 template <class P, class G>
-std::string checked(KnownAddresses& known, const P& params, const G& gradient) {
+std::string checked(KnownAddresses& known, P&& params, const G& gradient) {
   return error_of(
       [&] { detail::with_view(params, gradient, "B", [&](const StepView<double>& view) { known.check(view, "A"); }); });
 }
@@ -97,4 +97,50 @@ TEST_CASE("a first step that came to nothing vouches for no blocks of other size
         }).ends_with("block 1 must not overlap block 0 of the parameters"));
   CHECK(memory.params(0, 6) == VectorXd::Zero(6));
   CHECK(opt.optimizer().steps() == 0);
+}
+
+TEST_CASE("overlaps are found wherever they are among many blocks") {
+  support::Random random(3);
+  int refused = 0;
+  for (int trial = 0; trial < 2000; ++trial) {
+    // Blocks side by side, in any order, of which some trials move one onto others; gradients anywhere.
+    const std::size_t n = random.integer(2, 7);
+    VectorXd memory = VectorXd::Zero(60);
+    const auto at = [&](std::uint64_t from, std::uint64_t size) {
+      return Map<VectorXd>(memory.data() + from, static_cast<Eigen::Index>(size));
+    };
+    std::vector<Map<VectorXd>> params, gradient;
+    std::vector<std::uint64_t> from(n), size(n), gradient_from(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      size[i] = random.integer(0, 3);
+      from[i] = 3 * i;
+    }
+    std::swap(from[0], from[random.integer(0, n - 1)]);
+    if (random.integer(0, 2) == 0) from[random.integer(0, n - 1)] = random.integer(0, 3 * n);
+    for (std::size_t i = 0; i < n; ++i) {
+      const bool own = random.integer(0, 2) == 0;
+      gradient_from[i] = own ? from[i] : random.integer(random.integer(0, 3) == 0 ? 0 : 25, 50);
+      params.push_back(at(from[i], size[i]));
+      gradient.push_back(at(gradient_from[i], size[i]));
+    }
+    bool expected = false;
+    bool across_itself = false;
+    const auto meet = [&](std::uint64_t a, std::uint64_t na, std::uint64_t b, std::uint64_t nb) {
+      return na > 0 && nb > 0 && a < b + nb && b < a + na;
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+      across_itself |= from[i] != gradient_from[i] && meet(from[i], size[i], gradient_from[i], size[i]);
+      for (std::size_t j = 0; j < n; ++j) {
+        if (i == j) continue;
+        expected |= meet(from[i], size[i], from[j], size[j]) || meet(from[i], size[i], gradient_from[j], size[j]);
+      }
+    }
+    if (across_itself) continue;  // refused before
+    KnownAddresses known;
+    const std::string result = checked(known, params, gradient);
+    CHECK((result != "nothing") == expected);
+    refused += expected ? 1 : 0;
+  }
+  CHECK(refused > 200);
+  CHECK(refused < 1800);
 }

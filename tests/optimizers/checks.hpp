@@ -326,10 +326,10 @@ void check_common_options(const std::string& name) {
   check_option<Optimizer, Options>(name, nonnegative("learning_rate"),
                                    [](Options& o, double x) { o.learning_rate = x; });
   check_option<Optimizer, Options>(name, nonnegative("weight_decay"), [](Options& o, double x) { o.weight_decay = x; });
-  check_option<Optimizer, Options>(name, nonnegative("learning_rate_factor"), [](Options& o, double x) {
+  check_option<Optimizer, Options>(name, nonnegative("learning_rate_factor of block 1"), [](Options& o, double x) {
     o.blocks = {{}, {.learning_rate_factor = x}};
   });
-  check_option<Optimizer, Options>(name, nonnegative("weight_decay_factor"),
+  check_option<Optimizer, Options>(name, nonnegative("weight_decay_factor of block 0"),
                                    [](Options& o, double x) { o.blocks = {{.weight_decay_factor = x}}; });
 
   Optimizer optimizer(Options{});

@@ -73,7 +73,8 @@ TEST_CASE("the optimizer and its schedules tick once for k gradients") {
                                  }}},
                         {.micro_batches = 2}};
   CHECK(places(accumulate, {1, 3, 1, 1, 5}) == Values{8, 6, 6, 5, 5});
-  CHECK(asked == std::vector<std::uint64_t>{0, 1});
+  // The rate of a step is asked for when its first gradient comes, to refuse what is bad, and when it is taken.
+  CHECK(asked == std::vector<std::uint64_t>{0, 0, 1, 1, 2});
   CHECK(accumulate.optimizer().steps() == 2);
   CHECK(accumulate.pending() == 1);
 }
@@ -259,4 +260,44 @@ TEST_CASE("Accumulate refuses no micro-batches") {
           Accumulate accumulate{Sgd{}, {.micro_batches = 0}};
         }) == "invalid_argument: polyak::Accumulate: micro_batches must be >= 1, got 0");
   CHECK(Accumulate{Sgd{}}.options().micro_batches == 2);
+}
+
+TEST_CASE("what the optimizer refuses, it refuses of the first micro-batch") {
+  std::vector<VectorXd> theta{one(8), one(8)};
+  const std::vector<VectorXd> gradient{one(1), one(1)};
+  Accumulate groups{AdamW{{.blocks = std::vector<BlockOptions>(3)}}, {.micro_batches = 3}};
+  CHECK(error_of([&] { groups.step(theta, gradient); }) ==
+        "invalid_argument: polyak::AdamW: options for each block need as many blocks, 3, got 2");
+  CHECK(groups.pending() == 0);
+
+  Accumulate accumulate{Sgd{{.learning_rate = 1}}, {.micro_batches = 2}};
+  CHECK(error_of([&] {
+          accumulate.step(ParameterSet{theta[0], theta[0]}, gradient);
+        }) == "invalid_argument: polyak::Sgd: block 1 must not overlap block 0 of the parameters");
+  accumulate.step(theta, gradient);
+  accumulate.step(theta, gradient);
+  std::vector<VectorXd> longer{VectorXd::Ones(2), one(1)};
+  CHECK(error_of([&] { accumulate.step(longer, longer); }) ==
+        "invalid_argument: polyak::Sgd: parameters must keep the size of block 0, 1x1, got 2x1");
+  accumulate.step(theta, gradient);
+  CHECK(accumulate.step(theta, gradient));
+  CHECK(theta[0] == one(6));
+}
+
+TEST_CASE("no gradient is added while an average inside is swapped in") {
+  Accumulate accumulate{ClipNorm{Averaged{Sgd{{.learning_rate = 1}}}}, {.micro_batches = 2}};
+  VectorXd theta = one(8);
+  accumulate.step(theta, one(1));
+  accumulate.step(theta, one(1));
+  const std::string refused = "logic_error: polyak::Ema: the average is swapped in; restore the trained weights first";
+  {
+    auto guard = accumulate.optimizer().optimizer().swap_in(theta);
+    CHECK(error_of([&] { accumulate.step(theta, one(1)); }) == refused);
+  }
+  accumulate.step(theta, one(1));
+  {
+    auto guard = accumulate.optimizer().optimizer().swap_in(theta);
+    CHECK(error_of([&] { accumulate.step(theta, one(1)); }) == refused);
+  }
+  CHECK(accumulate.pending() == 1);
 }

@@ -192,3 +192,11 @@ TEST_CASE("Lookahead refuses options out of range") {
   CHECK(Lookahead{Sgd{}}.options().every == 5);
   CHECK(Lookahead{Sgd{}}.options().alpha == 0.5);
 }
+
+TEST_CASE("Lookahead refuses an optimizer that changes the number of weights") {
+  Lookahead lookahead{[](auto& weights, const auto&) { weights.resize(100, 1.0); }, {.every = 1}};
+  std::vector<double> theta(3, 1.0);
+  const std::vector<double> gradient(3, 1.0);
+  CHECK(error_of([&] { lookahead.step(theta, gradient); }) ==
+        "logic_error: polyak::Lookahead: the optimizer changed the number of parameters");
+}

@@ -266,3 +266,43 @@ TEST_CASE("a wrapper around itself") {
   check_nesting<Accumulation, Accumulation>();
   check_nesting<LookingAhead, LookingAhead>();
 }
+
+TEST_CASE("an average inside a wrapper keeps one outside from being swapped in") {
+  const auto check = [](auto wrapper) {
+    polyak::Averaged outer{std::move(wrapper), polyak::TailAverage{}};
+    Eigen::VectorXd theta = Eigen::VectorXd::Ones(3);
+    const Eigen::VectorXd gradient = theta;
+    for (int t = 0; t < 4; ++t) outer.step(theta, gradient);
+    const Eigen::VectorXd trained = theta;
+    {
+      auto inner_guard = outer.optimizer().optimizer().swap_in(theta);
+      CHECK(support::error_of([&] { auto guard = outer.swap_in(theta); }) ==
+            "logic_error: polyak::Ema: the average is swapped in; restore the trained weights first");
+    }
+    CHECK(theta == trained);
+  };
+  const polyak::Averaged inner{polyak::Sgd{{.learning_rate = 0.5}}, polyak::Ema{}};
+  check(polyak::ClipNorm{inner});
+  check(polyak::ClipValue{inner});
+  check(polyak::SkipNonFinite{inner});
+  check(polyak::Accumulate{inner});
+  check(polyak::Lookahead{inner});
+}
+
+TEST_CASE("an optimizer of arrays is given arrays behind a wrapper too") {
+  const auto move = [](auto& theta, const auto& gradient) {
+    if constexpr (requires { theta -= 0.5 * gradient; }) {
+      theta -= 0.5 * gradient;
+    } else {
+      for (std::size_t i = 0; i < theta.size(); ++i) theta[i] -= 0.5 * gradient[i];
+    }
+  };
+  Eigen::ArrayXd theta = Eigen::ArrayXd::Ones(2);
+  std::vector<Eigen::ArrayXXd> blocks(2, Eigen::ArrayXXd::Ones(2, 2));
+  const Eigen::ArrayXd gradient = theta;
+  const auto gradients = blocks;
+  polyak::ClipNorm{move, {.max_norm = 10}}.step(theta, gradient);
+  polyak::ClipNorm{move, {.max_norm = 10}}.step(blocks, gradients);
+  CHECK(theta.matrix() == Eigen::VectorXd::Constant(2, 0.5));
+  CHECK(blocks[1].matrix() == Eigen::MatrixXd::Constant(2, 2, 0.5));
+}

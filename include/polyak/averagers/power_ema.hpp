@@ -14,18 +14,19 @@ namespace polyak {
 /// of γ³ + 7γ² + (16 − σ⁻²)γ + (12 − σ⁻²) = 0 (Karras et al. 2024). Throws std::invalid_argument unless 0 < σ_rel ≤
 /// 1/√12, the width of the uniform mean.
 [[nodiscard]] inline double power_of_relative_width(double relative_width) {
-  // γ = 0 at the widest, which rounding may put a hair beyond 1/√12.
-  const double precision = 1 / (relative_width * relative_width);
-  detail::require(detail::is_finite(relative_width) && relative_width > 0 && precision > 11.999999999,
-                  "polyak::PowerEma", "relative_width must be in (0, 1/sqrt(12)]", relative_width);
-  // Convex from the largest root on, so Newton's method descends to it from 1/σ, which lies above.
-  double gamma = 1 / relative_width;
+  // γ = 0 at the widest, which rounding may put a hair beyond 1/√12. The narrowest is where 1/σ overflows.
+  const double s = relative_width;
+  detail::require(detail::is_finite(s) && s > 0 && detail::is_finite(1 / s) && 12 * s * s < 1 + 1e-10,
+                  "polyak::PowerEma", "relative_width must be in (0, 1/sqrt(12)]", s);
+  // In x = σγ, whose terms cannot overflow. Convex from the largest root on, so Newton's method descends to it from
+  // γ = 1/σ, which lies above.
+  double x = 1;
   for (;;) {
-    const double value = ((gamma + 7) * gamma + (16 - precision)) * gamma + (12 - precision);
-    const double slope = (3 * gamma + 14) * gamma + (16 - precision);
-    const double next = gamma - value / slope;
-    if (!(next < gamma)) return std::max(gamma, 0.0);
-    gamma = next;
+    const double value = ((x + 7 * s) * x + (16 * s * s - 1)) * x + s * (12 * s * s - 1);
+    const double slope = (3 * x + 14 * s) * x + (16 * s * s - 1);
+    const double next = x - value / slope;
+    if (!(next < x)) return std::max(x / s, 0.0);
+    x = next;
   }
 }
 

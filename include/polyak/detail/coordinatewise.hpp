@@ -42,10 +42,10 @@ class Coordinatewise {
 
   explicit Coordinatewise(Options options) : rule_(std::move(options)) {
     if (rule_.options.learning_rate.is_number()) check_rate(rule_.options.learning_rate(0));
-    for (const BlockOptions& block : rule_.options.blocks) {
-      require_finite_nonnegative(block.learning_rate_factor, Rule::name,
-                                 "learning_rate_factor must be finite and >= 0");
-      require_finite_nonnegative(block.weight_decay_factor, Rule::name, "weight_decay_factor must be finite and >= 0");
+    for (std::size_t i = 0; i < rule_.options.blocks.size(); ++i) {
+      const std::string rule = "_factor of block " + std::to_string(i) + " must be finite and >= 0";
+      require_finite_nonnegative(rule_.options.blocks[i].learning_rate_factor, Rule::name, "learning_rate" + rule);
+      require_finite_nonnegative(rule_.options.blocks[i].weight_decay_factor, Rule::name, "weight_decay" + rule);
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 
+#include <concepts>
 #include <cstddef>
 #include <limits>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/step.hpp"
+#include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak::detail {
@@ -47,14 +49,20 @@ struct Verdict {
   GradFilter filter = {};
 };
 
+/// A matrix, or an array, like D.
+template <class D, template <class, int, int, int, int, int> class Like>
+using plain_like = Like<typename D::Scalar, D::RowsAtCompileTime, D::ColsAtCompileTime,
+                        D::IsRowMajor ? Eigen::RowMajor : Eigen::ColMajor, D::RowsAtCompileTime, D::ColsAtCompileTime>;
+template <class D>
+using plain_t = std::conditional_t<std::derived_from<D, Eigen::ArrayBase<D>>, plain_like<D, Eigen::Array>,
+                                   plain_like<D, Eigen::Matrix>>;
+
 /// Hands f a gradient, given flat, in a form in which an optimizer of these parameters can take it: a Map of the
 /// parameters' shape, a span, or a set of them.
 template <class P, class Scalar, class F>
 decltype(auto) with_shaped(P& params, const Scalar* flat_gradient, F f) {
   if constexpr (EigenDense<P>) {
-    using Plain = Eigen::Matrix<Scalar, P::RowsAtCompileTime, P::ColsAtCompileTime,
-                                P::IsRowMajor ? Eigen::RowMajor : Eigen::ColMajor>;
-    return f(Eigen::Map<const Plain>(flat_gradient, params.rows(), params.cols()));
+    return f(Eigen::Map<const plain_t<P>>(flat_gradient, params.rows(), params.cols()));
   } else if constexpr (Scalars<P&>) {
     return f(std::span<const Scalar>(flat_gradient, std::ranges::size(params)));
   } else if constexpr (is_parameter_set<std::remove_const_t<P>>) {
@@ -62,9 +70,7 @@ decltype(auto) with_shaped(P& params, const Scalar* flat_gradient, F f) {
   } else {
     using Element = std::remove_cvref_t<std::ranges::range_reference_t<P>>;
     if constexpr (EigenDense<Element>) {
-      using Plain = Eigen::Matrix<Scalar, Element::RowsAtCompileTime, Element::ColsAtCompileTime,
-                                  Element::IsRowMajor ? Eigen::RowMajor : Eigen::ColMajor>;
-      std::vector<Eigen::Map<const Plain>> blocks;
+      std::vector<Eigen::Map<const plain_t<Element>>> blocks;
       for (const auto& block : params) {
         blocks.emplace_back(flat_gradient, block.rows(), block.cols());
         flat_gradient += block.size();
@@ -126,6 +132,9 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
   [[nodiscard]] Optimizer& optimizer() noexcept { return optimizer_; }
   [[nodiscard]] const Optimizer& optimizer() const noexcept { return optimizer_; }
 
+  /// Throws std::logic_error while an average inside stands in the place of the weights.
+  void require_not_swapped() const { require_nothing_swapped(optimizer_); }
+
  protected:
   explicit GradientWrapper(Optimizer trainer) : optimizer_(std::move(trainer)) {}
 
@@ -165,6 +174,8 @@ class GradientWrapper<Wrapper, Optimizer>::Update {
 
   template <FloatingPoint Scalar, class Grad>
   void operator()(const Slice<Scalar, Grad>& slice) noexcept {
+    static_assert(std::invocable<Inner&, Slice<Scalar, Filtered<Scalar, Grad>>>,
+                  "polyak: behind a wrapper, an update is called with slices of any type of Grad");
     if (!inner_) return;
     if (changes()) {
       (*inner_)(filtered(slice, verdict_.filter));

@@ -43,7 +43,7 @@ namespace polyak::detail {
 template <class T, class U>
 [[nodiscard]] bool overlap(std::span<T> a, std::span<U> b) noexcept {
   const std::less<const void*> before;
-  return before(a.data(), b.data() + b.size()) && before(b.data(), a.data() + a.size());
+  return !a.empty() && !b.empty() && before(a.data(), b.data() + b.size()) && before(b.data(), a.data() + a.size());
 }
 
 /// A gradient may be the very memory of its parameters (that of ½‖θ‖²), but not lie across them.
@@ -154,7 +154,9 @@ constexpr bool explain_step() {
       "neither const, nor strided by their type, nor a temporary about to vanish");
   if constexpr (Parameters<P>) {
     constexpr bool same_scalar = std::is_same_v<Scalar, AnyScalar> || std::is_same_v<Scalar, scalar_of<P>>;
-    static_assert(same_scalar, "polyak: ParametersOf an optimizer have its scalar: Sgd<float> for float weights");
+    static_assert(same_scalar,
+                  "polyak: ParametersOf an optimizer have its scalar: Sgd<float> for float weights, and "
+                  "Accumulate<F, float> or Lookahead<F, float> around an F that does not say it");
     static_assert(
         GradientOf<G, P>,
         "polyak: GradientOf parameters has their scalar: for one block anything readable or an Eigen expression, "
@@ -197,7 +199,8 @@ bool step_in_slices(Optimizer& optimizer, P& params, const G& grad, std::string_
 template <class Optimizer, class P, class G>
 bool step_whole(Optimizer& optimizer, P& params, const G& grad) {
   static_assert(OptimizerOf<Optimizer, P, G>,
-                "polyak: an OptimizerOf parameters has step(params, grad), or is callable as (params, grad)");
+                "polyak: an OptimizerOf parameters has step(params, grad), or is callable as (params, grad); behind a "
+                "wrapper it is given the gradient as an Eigen::Map, a std::span, or a set of them");
   const auto run = [&]() -> decltype(auto) {
     if constexpr (requires { optimizer.step(params, grad); }) {
       return optimizer.step(params, grad);
@@ -211,6 +214,17 @@ bool step_whole(Optimizer& optimizer, P& params, const G& grad) {
     static_cast<void>(run());
     return true;
   }
+}
+
+/// The same for who has memory of the size of the parameters: throws std::logic_error if that has changed.
+template <class Optimizer, class P, class G>
+bool step_whole_keeping_size(Optimizer& optimizer, P& params, const G& grad, std::string_view who) {
+  const std::size_t size = layout_of(params, who).size();
+  const bool taken = step_whole(optimizer, params, grad);
+  if (layout_of(params, who).size() != size) {
+    throw_bad_order(who, "the optimizer changed the number of parameters");
+  }
+  return taken;
 }
 
 }  // namespace polyak::detail

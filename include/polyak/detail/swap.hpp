@@ -36,6 +36,12 @@ class SwapFlag {
   std::shared_ptr<bool> flag_;
 };
 
+/// Throws std::logic_error where this is, or wraps, an average that stands in the place of the weights.
+template <class Part>
+void require_nothing_swapped(const Part& part) {
+  if constexpr (requires { part.require_not_swapped(); }) part.require_not_swapped();
+}
+
 }  // namespace detail
 
 /// Holds the trained weights while an average stands in their place, and puts them back bit by bit on restore() or when

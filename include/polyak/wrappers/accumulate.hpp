@@ -14,6 +14,7 @@
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/step.hpp"
+#include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -39,8 +40,8 @@ class Accumulate {
     detail::require(options.micro_batches >= 1, name, "micro_batches must be >= 1", options.micro_batches);
   }
 
-  /// Adds the gradient and, if it is the last of k, takes the step. Throws what the optimizer throws; then the gradient
-  /// was not added.
+  /// Adds the gradient and, if it is the last of k, takes the step. Throws what the optimizer throws, of the first
+  /// gradient as of the last; then the gradient was not added.
   template <class P, class G>
   bool step(P&& params, const G& grad) {
     if constexpr (detail::explain_step<Scalar, P, G>()) {
@@ -56,6 +57,8 @@ class Accumulate {
     requires SlicewiseOptimizer<Optimizer>
   {
     using Inner = decltype(optimizer_.begin_step(view));
+    // What the optimizer would refuse in the end, it refuses at once.
+    if (pending_ == 0 && !last()) static_cast<void>(optimizer_.begin_step(view));
     prepare(view);
     if (!last()) return Update<Inner>(*this);
     return Update<Inner>(*this, optimizer_.begin_step(view.along(mean_.data())));
@@ -66,6 +69,9 @@ class Accumulate {
   /// Gradients added up towards the next step.
   [[nodiscard]] std::uint64_t pending() const noexcept { return pending_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
+
+  /// Throws std::logic_error while an average inside stands in the place of the weights.
+  void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
 
   /// Back to the state after construction: drops what is added up, and resets the optimizer where it offers reset().
   void reset() {
@@ -83,6 +89,7 @@ class Accumulate {
 
   /// All that can throw, and the mean, which nobody sees before the step.
   void prepare(const StepView<Scalar>& view) {
+    require_not_swapped();
     const auto n = static_cast<Eigen::Index>(view.layout().size());
     if (pending_ > 0) {
       layout_.check(view.layout(), name);

@@ -13,6 +13,7 @@
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/step.hpp"
+#include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -67,6 +68,9 @@ class Lookahead {
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
+  /// Throws std::logic_error while an average inside stands in the place of the weights.
+  void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
+
   /// Back to the state after construction, and the optimizer where it offers reset().
   void reset() {
     if constexpr (requires { optimizer_.reset(); }) optimizer_.reset();
@@ -106,7 +110,7 @@ class Lookahead {
     prepare(detail::layout_of(params, name));
     if (steps_ == 0)
       detail::for_each_block(params, name, [&](std::size_t offset, auto block) { start(offset, block); });
-    if (!detail::step_whole(optimizer_, params, grad)) return false;
+    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
     if (syncs()) {
       detail::for_each_block(params, name, [&](std::size_t offset, auto block) {
         using Reading = detail::Read<Scalar>;
