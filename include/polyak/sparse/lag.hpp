@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cmath>
+#include <concepts>
+
+#include "polyak/concepts.hpp"
+
+namespace polyak {
+
+/// The gain of one step, unless idle() says that it folds nothing; committed once the step is taken.
+template <class F>
+concept GainLike = requires(const F& fold) {
+  { fold.gain() } noexcept -> std::convertible_to<double>;
+  { fold.idle() } noexcept -> std::same_as<bool>;
+  { fold.commit() } noexcept;
+};
+
+/// An averager whose average is a sequence of gains, as is any of the library but Lawa: begin_gain() checks all that
+/// can fail and returns the gain of the next step.
+template <class A>
+concept GainAverager = std::copy_constructible<A> && requires(A& averager, const A& read) {
+  { averager.begin_gain() } -> GainLike;
+  { read.has_average() } -> std::convertible_to<bool>;
+  { read.in_use() } -> std::convertible_to<bool>;
+};
+
+namespace detail {
+
+/// The scalars of the lag form: the weights are θ = c v, their average is s = b v + a u. A step that moves a coordinate
+/// by δ adds δ/c to v and −(b/a) δ/c to u, which leaves s as it was; a shrinkage of all weights is a change of c, and a
+/// fold, by any gain, one of a and b. So a step writes the coordinates with δ ≠ 0 alone. (For the uniform mean: Xu
+/// 2011; Bottou 2012.)
+class Lag {
+ public:
+  [[nodiscard]] double scale() const noexcept { return c_; }       ///< θ = scale · v
+  [[nodiscard]] double share_of_v() const noexcept { return b_; }  ///< s = share_of_v · v + share_of_u · u
+  [[nodiscard]] double share_of_u() const noexcept { return together_ ? 0 : a_; }
+  /// What u changes by as v changes by 1.
+  [[nodiscard]] double counterweight() const noexcept { return -b_ / a_; }
+  /// s = θ, whatever u: so it is from the start, and again after a fold by a gain of 1, as long as every step is one.
+  [[nodiscard]] bool together() const noexcept { return together_; }
+
+  /// Whether s is θ after this step, so that u need not be written.
+  template <class Fold>
+  [[nodiscard]] static bool follows(const Fold& fold, bool has_average) noexcept {
+    return fold.idle() ? !has_average : fold.gain() == 1;
+  }
+  /// To be called before a step that s does not follow; u must be 0 by then.
+  void separate() noexcept { together_ = false; }
+  /// θ ← (1 − loss) θ, for loss in [0, 1].
+  void shrink(double loss) noexcept { c_ = std::fma(-loss, c_, c_); }
+  /// s ← s + gain (θ − s), once the weights have moved.
+  template <class Fold>
+  void fold(const Fold& fold, bool follows) noexcept {
+    if (follows) {
+      a_ = weight_ = 1;
+      b_ = c_;
+      together_ = true;
+    } else if (!fold.idle()) {
+      const double gain = fold.gain();
+      a_ *= 1 - gain;
+      b_ = std::fma(gain, c_ - b_, b_);
+      weight_ = std::fma(gain, 1 - weight_, weight_);
+    }
+  }
+  /// What holds once v has been set to θ and u to s.
+  void rescaled() noexcept {
+    c_ = a_ = 1;
+    b_ = weight_ = together_ ? 1 : 0;
+  }
+
+  /// True when v is to be set to θ and u to s before the next step: when a scale nears the end of the range of Scalar,
+  /// and when b v and a u have become so much larger than their sum that it cancels, as they do where the weights
+  /// shrink faster than the average forgets. (While they do not shrink, b is weight · c.)
+  template <FloatingPoint Scalar>
+  [[nodiscard]] bool wants_rescaling() const noexcept {
+    constexpr double smallest = sizeof(Scalar) == 4 ? 0x1p-30 : 0x1p-240;
+    return c_ < smallest || a_ < smallest || b_ > 32 * c_ * weight_;
+  }
+
+ private:
+  double c_ = 1;
+  double b_ = 1;
+  double a_ = 1;
+  double weight_ = 1;  // in s, of the folds since v was last set to θ
+  bool together_ = true;
+};
+
+}  // namespace detail
+}  // namespace polyak

@@ -1,0 +1,194 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "polyak/detail/errors.hpp"
+#include "polyak/sparse/lag.hpp"
+
+namespace polyak::detail {
+
+/// Weights w of d features × k outputs and their average s, in the lag form. The numbers of one feature lie side by
+/// side: v, u and, where the caller keeps one, a state, of all k outputs each.
+template <class Scalar>
+class LaggedRows {
+ public:
+  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;
+
+  LaggedRows() = default;
+  /// All weights 0. Throws std::invalid_argument where there are more numbers than memory can have.
+  LaggedRows(std::size_t features, std::size_t outputs, bool has_state, double state, std::string_view who)
+      : outputs_(outputs), stride_(outputs * (has_state ? 3 : 2)) {
+    if (outputs > numbers_.max_size() / 3 || features > numbers_.max_size() / stride_) {
+      throw_bad_value(who, "features times outputs must fit in memory", std::uint64_t{features});
+    }
+    numbers_.assign(features * stride_, Scalar(0));
+    if (!has_state || state == 0) return;
+    for_each_row([&](Scalar* row) { std::fill_n(row + 2 * outputs_, outputs_, static_cast<Scalar>(state)); });
+  }
+
+  [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return numbers_.size() * sizeof(Scalar); }
+
+  /// Σ x_j w_j for one output, in four sums, or each addition would wait for the one before.
+  template <class Row>
+  [[nodiscard]] double product(const Row& x) const noexcept {
+    const auto* const indices = x.indices.data();
+    const auto* const values = x.values.data();
+    const auto term = [indices, values, numbers = numbers_.data(), stride = stride_](std::size_t i) {
+      return static_cast<double>(values[i]) * double{numbers[static_cast<std::size_t>(indices[i]) * stride]};
+    };
+    const std::size_t n = x.indices.size();
+    const std::size_t rest = n % 4;
+    double sums[4] = {};
+    for (std::size_t i = 0; i < n - rest; i += 4) {
+      for (std::size_t j = 0; j < 4; ++j) sums[j] += term(i + j);
+    }
+    for (std::size_t j = 0; j < rest; ++j) sums[j] += term(n - rest + j);
+    return lag_.scale() * ((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+  /// sums_o += Σ x_j w_jo.
+  template <class Row>
+  void add_products(const Row& x, std::span<double> sums) const noexcept {
+    add_up(x, lag_.scale(), 0, sums);
+  }
+  /// sums_o += Σ x_j s_jo.
+  template <class Row>
+  void add_average_products(const Row& x, std::span<double> sums) const noexcept {
+    add_up(x, lag_.share_of_v(), lag_.share_of_u(), sums);
+  }
+
+  /// Begins a step that shrinks all weights by 1 − loss before any other moves; the average follows it or keeps its
+  /// place.
+  void begin(bool follows, double loss) noexcept {
+    if (!follows && lag_.together()) {
+      if (lagging_) sweep([](double v, double) { return std::pair(v, 0.0); });
+      lagging_ = false;
+      lag_.separate();
+    }
+    lag_.shrink(loss);
+    if (lag_.template wants_rescaling<Scalar>()) rescale();
+  }
+  /// w_j ← w_j + factor x_j, for one output without states.
+  template <class Row>
+  void add_multiple(const Row& x, double factor) noexcept {
+    if (lag_.together()) {
+      add_pairs<false>(x, factor);
+    } else {
+      add_pairs<true>(x, factor);
+    }
+  }
+  /// w_jo ← w_jo + f(j, o, x_j, w_jo, state), where the state of jo may change.
+  template <class Row, class F>
+  void add(const Row& x, const F& f) noexcept {
+    const double counterweight = lag_.together() ? 0 : lag_.counterweight();
+    for (std::size_t i = 0; i < x.indices.size(); ++i) {
+      const auto j = static_cast<std::size_t>(x.indices[i]);
+      Scalar* const v = numbers_.data() + j * stride_;
+      Scalar* const u = v + outputs_;
+      for (std::size_t o = 0; o < outputs_; ++o) {
+        const double before = double{v[o]};
+        const double weight = lag_.scale() * before;
+        const double moved = f(j, o, static_cast<double>(x.values[i]), weight, u + outputs_ + o);
+        v[o] = static_cast<Scalar>(weight + moved == 0 ? 0 : before + moved / lag_.scale());
+        u[o] = lagging(u[o], counterweight, double{v[o]} - before);
+      }
+    }
+  }
+  /// Folds the weights into the average.
+  template <class Fold>
+  void end(const Fold& fold, bool follows) noexcept {
+    lag_.fold(fold, follows);
+    lagging_ = lagging_ || !follows;
+  }
+
+  [[nodiscard]] Matrix weights() const { return read_out(lag_.scale(), 0); }
+  [[nodiscard]] Matrix average() const { return read_out(lag_.share_of_v(), lag_.share_of_u()); }
+
+ private:
+  template <class Row>
+  void add_up(const Row& x, double for_v, double for_u, std::span<double> sums) const noexcept {
+    for (std::size_t i = 0; i < x.indices.size(); ++i) {
+      const Scalar* const v = numbers_.data() + static_cast<std::size_t>(x.indices[i]) * stride_;
+      const Scalar* const u = v + outputs_;
+      const double value = static_cast<double>(x.values[i]);
+      for (std::size_t o = 0; o < outputs_; ++o) sums[o] += value * (for_v * double{v[o]} + for_u * double{u[o]});
+    }
+  }
+
+  template <bool Lagging, class Row>
+  void add_pairs(const Row& x, double factor) noexcept {
+    Scalar* const numbers = numbers_.data();
+    const double for_v = factor / lag_.scale();
+    const double counterweight = lag_.counterweight();
+    for (std::size_t i = 0; i < x.indices.size(); ++i) {
+      Scalar* const pair = numbers + static_cast<std::size_t>(x.indices[i]) * 2;
+      const double before = double{pair[0]};
+      const Scalar after = static_cast<Scalar>(before + static_cast<double>(x.values[i]) * for_v);
+      pair[0] = after;
+      if constexpr (Lagging) pair[1] = lagging(pair[1], counterweight, double{after} - before);
+    }
+  }
+  /// By the difference of what is stored of v: so the rounding of v, which adds up where steps are small, is not taken
+  /// for a move by s.
+  [[nodiscard]] static Scalar lagging(Scalar u, double counterweight, double moved) noexcept {
+    return static_cast<Scalar>(double{u} + counterweight * moved);
+  }
+
+  /// v ← θ; u ← s, unless s is θ anyhow.
+  void rescale() noexcept {
+    const double c = lag_.scale();
+    if (lag_.together()) {
+      sweep([c](double v, double u) { return std::pair(c * v, u); });
+    } else {
+      sweep([c, b = lag_.share_of_v(), a = lag_.share_of_u()](double v, double u) {
+        return std::pair(c * v, b * v + a * u);
+      });
+    }
+    lag_.rescaled();
+  }
+  /// (v, u) ← f(v, u) everywhere.
+  template <class F>
+  void sweep(F f) noexcept {
+    for_each_row([&](Scalar* v) {
+      Scalar* const u = v + outputs_;
+      for (std::size_t o = 0; o < outputs_; ++o) {
+        const auto [next_v, next_u] = f(double{v[o]}, double{u[o]});
+        v[o] = static_cast<Scalar>(next_v);
+        u[o] = static_cast<Scalar>(next_u);
+      }
+    });
+    ++sweeps_;
+  }
+  template <class F>
+  void for_each_row(F f) noexcept {
+    for (std::size_t from = 0; from < numbers_.size(); from += stride_) f(numbers_.data() + from);
+  }
+
+  [[nodiscard]] Matrix read_out(double for_v, double for_u) const {
+    Matrix all(static_cast<Eigen::Index>(numbers_.size() / stride_), static_cast<Eigen::Index>(outputs_));
+    const Scalar* v = numbers_.data();
+    for (Eigen::Index j = 0; j < all.rows(); ++j, v += stride_) {
+      for (std::size_t o = 0; o < outputs_; ++o) {
+        all(j, static_cast<Eigen::Index>(o)) = for_v * double{v[o]} + for_u * double{v[outputs_ + o]};
+      }
+    }
+    return all;
+  }
+
+  Lag lag_;
+  bool lagging_ = false;  // some u is not 0
+  std::uint64_t sweeps_ = 0;
+  std::size_t outputs_ = 1;
+  std::size_t stride_ = 2;
+  std::vector<Scalar> numbers_;
+};
+
+}  // namespace polyak::detail

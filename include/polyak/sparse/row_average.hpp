@@ -1,0 +1,224 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "polyak/averagers/tail_average.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/sparse/lag.hpp"
+#include "polyak/sparse/sparse_row.hpp"
+
+namespace polyak {
+
+/// Whole numbers that lie side by side: a std::vector, std::array or std::span of them.
+template <class R>
+concept IndexList = requires(const R& rows) {
+  std::span(rows);
+  requires std::integral<std::remove_cvref_t<decltype(*std::data(rows))>>;
+};
+
+/// The average of a dense matrix of which a step moves few rows, such as a table of embeddings, at the cost of those
+/// rows. The table stays the caller's, and is moved by the caller's own code:
+///
+///     RowAverage average{table, Ema{{.decay = 0.999}}};
+///     average.step(table, rows, [&] { for (auto row : rows) table.row(row) -= 0.1 * gradient_of(row); });
+///     evaluate(average.average(table));
+///
+/// Kept is the u of s = b θ + a u, as many Shadows as the table has weights; s is worked out from u and the table at
+/// hand when it is read. So rows that change outside of step would drag their average along, and NaN or infinity in a
+/// row is in its average from then on, whether that step folds or not. Call detach(table) before such a change, or
+/// after it with a copy of the table as it was: then the average stays where it is, and what the table has become is an
+/// iterate like any other, for the next step to fold in.
+///
+/// Tables are of float or double. Where both they and Shadow are of double, the average agrees with the dense recursion
+/// to some 1e-12 of the largest |θ| so far. Steps allocate only while the lists of rows grow longer. Throws
+/// std::logic_error on an averager in use.
+template <class Averager = TailAverage<>, class Shadow = double>
+  requires(std::same_as<Shadow, float> || std::same_as<Shadow, double>)
+class RowAverage {
+  static_assert(GainAverager<Averager>,
+                "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa");
+  static constexpr std::string_view name = "polyak::RowAverage";
+
+ public:
+  using Matrix = Eigen::Matrix<Shadow, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+  /// For tables of the size of this one. O(table).
+  template <class Table>
+  explicit RowAverage(const Eigen::MatrixBase<Table>& table, Averager averager = {}) : averager_(std::move(averager)) {
+    if (averager_.in_use()) detail::throw_bad_order(name, "the averager must not be in use already");
+    u_.setZero(table.rows(), table.cols());
+    named_.assign(static_cast<std::size_t>(table.rows()), false);
+  }
+
+  /// Calls move(), which may change these rows of the table and no others, and folds the table into the average where
+  /// that is due. A row may be named twice. O(rows · cols). Throws std::invalid_argument on a table of another size and
+  /// on a row out of range, before move is called. Where move throws, there was no step, and the rows are put back.
+  /// Throws std::logic_error where move resizes the table or calls step itself.
+  template <class Table, IndexList Rows, std::invocable Move>
+  void step(Eigen::MatrixBase<Table>& table, const Rows& rows, Move&& move) {
+    if (moving_) detail::throw_bad_order(name, "step must not be called while a step moves rows");
+    check(table);
+    const std::span all(rows);
+    detail::check_indices(std::span<const std::remove_cv_t<typename decltype(all)::element_type>>(all),
+                          static_cast<std::size_t>(u_.rows()), name);
+    const auto fold = averager_.begin_gain();
+    choose(all);
+    before_.resize(rows_.size() * static_cast<std::size_t>(u_.cols()));
+    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> before(
+        before_.data(), static_cast<Eigen::Index>(rows_.size()), u_.cols());
+    for_each_chosen([&](Eigen::Index i, Eigen::Index row) { before.row(i) = table.row(row).template cast<double>(); });
+
+    const bool follows = detail::Lag::follows(fold, has_average());
+    if (!follows && lag_.together()) {
+      if (lagging_) {
+        u_.setZero();
+        ++sweeps_;
+      }
+      lagging_ = false;
+      lag_.separate();
+    }
+    if (lag_.template wants_rescaling<Shadow>()) rescale(table);
+    moving_ = true;
+    try {
+      std::forward<Move>(move)();
+      moving_ = false;
+    } catch (...) {
+      moving_ = false;
+      for_each_chosen([&](Eigen::Index i, Eigen::Index row) {
+        table.row(row) = before.row(i).template cast<typename Table::Scalar>();
+      });
+      throw;
+    }
+    if (table.rows() != u_.rows() || table.cols() != u_.cols()) {
+      detail::throw_bad_order(name, "the table must keep its size while a step moves rows");
+    }
+    lagging_ = lagging_ || !follows;
+    if (!follows) {
+      const auto counterweight = static_cast<Shadow>(lag_.counterweight());
+      for_each_chosen([&](Eigen::Index i, Eigen::Index row) {
+        u_.row(row) += counterweight * (table.row(row).template cast<Shadow>() - before.row(i).template cast<Shadow>());
+      });
+    }
+    lag_.fold(fold, follows);
+    fold.commit();
+  }
+
+  /// The average, given the table. O(table). Throws std::logic_error before the first fold, std::invalid_argument on a
+  /// table of another size.
+  template <class Table>
+  [[nodiscard]] Matrix average(const Eigen::MatrixBase<Table>& table) const {
+    require_average();
+    check(table);
+    if (lag_.share_of_v() == 0) return u_;  // detached: NaN in the table is none of its business
+    return s(table.derived(), u_);
+  }
+  /// One row of it. O(cols).
+  template <class Table>
+  [[nodiscard]] Eigen::Matrix<Shadow, 1, Eigen::Dynamic> average_row(const Eigen::MatrixBase<Table>& table,
+                                                                     Eigen::Index row) const {
+    require_average();
+    check(table);
+    detail::check_indices(std::span<const Eigen::Index>(&row, 1), static_cast<std::size_t>(u_.rows()), name);
+    if (lag_.share_of_v() == 0) return u_.row(row);
+    return s(table.row(row), u_.row(row));
+  }
+  [[nodiscard]] bool has_average() const noexcept { return averager_.has_average(); }
+
+  /// Makes the average independent of the table until the next step. O(table). Throws std::invalid_argument on a table
+  /// of another size.
+  template <class Table>
+  void detach(const Eigen::MatrixBase<Table>& table) {
+    check(table);
+    if (!has_average()) return;
+    lagging_ = true;
+    if (lag_.together()) u_.setZero();
+    lag_.separate();
+    rescale(table);
+  }
+
+  /// Steps taken; iterates folded in, and what the average is made of: see Averager.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return averager_.steps(); }
+  [[nodiscard]] std::uint64_t count() const noexcept { return averager_.count(); }
+  [[nodiscard]] double effective_sample_size() const noexcept { return averager_.effective_sample_size(); }
+  [[nodiscard]] double mean_age() const noexcept { return averager_.mean_age(); }
+  [[nodiscard]] double start_mass() const noexcept { return averager_.start_mass(); }
+  /// How often a step or detach visited the whole table. About every 166/(1−β) steps of an EMA with β near 1, 21/(1−β)
+  /// where Shadow is float, and once in the step after a gain of 1 that was not the first.
+  [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
+
+  /// Back to the state after construction.
+  void reset() {
+    averager_.reset();
+    lag_ = {};
+    u_.setZero();
+    lagging_ = false;
+    sweeps_ = 0;
+  }
+
+ private:
+  template <class Table>
+  void check(const Eigen::MatrixBase<Table>& table) const {
+    using Scalar = typename Table::Scalar;
+    static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>,
+                  "polyak::RowAverage: a table is of float or double");
+    const auto require = [](std::string_view what, Eigen::Index expected, Eigen::Index got) {
+      if (got == expected) return;
+      detail::throw_bad_size(name, what, static_cast<std::size_t>(expected), static_cast<std::size_t>(got));
+    };
+    require("rows of the table must be", u_.rows(), table.rows());
+    require("columns of the table must be", u_.cols(), table.cols());
+  }
+  void require_average() const {
+    if (!has_average()) detail::throw_bad_order(name, "there is no average before the first fold");
+  }
+
+  template <class Rows>
+  void choose(const Rows& rows) {
+    rows_.clear();
+    rows_.reserve(rows.size());
+    for (const auto row : rows) {
+      const auto named = named_.begin() + static_cast<std::ptrdiff_t>(row);
+      if (!*named) rows_.push_back(static_cast<Eigen::Index>(row));
+      *named = true;
+    }
+    for (const Eigen::Index row : rows_) named_[static_cast<std::size_t>(row)] = false;
+  }
+  template <class F>
+  void for_each_chosen(F f) const {
+    for (std::size_t i = 0; i < rows_.size(); ++i) f(static_cast<Eigen::Index>(i), rows_[i]);
+  }
+
+  template <class Theta, class U>
+  [[nodiscard]] auto s(const Theta& theta, const U& u) const {
+    return static_cast<Shadow>(lag_.share_of_v()) * theta.template cast<Shadow>() +
+           static_cast<Shadow>(lag_.share_of_u()) * u;
+  }
+  template <class Table>
+  void rescale(const Eigen::MatrixBase<Table>& table) {
+    u_ = s(table.derived(), u_);
+    lag_.rescaled();
+    ++sweeps_;
+  }
+
+  Averager averager_;
+  detail::Lag lag_;
+  Matrix u_;
+  bool lagging_ = false;  // some u is not 0
+  bool moving_ = false;
+  std::uint64_t sweeps_ = 0;
+  std::vector<Eigen::Index> rows_;  // of the step at hand, each once
+  std::vector<double> before_;      // and what they were
+  std::vector<bool> named_;
+};
+
+}  // namespace polyak

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include "polyak/averagers/tail_average.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/schedules.hpp"
+#include "polyak/sparse/lag.hpp"
+#include "polyak/sparse/sparse_linear.hpp"
+
+namespace polyak {
+
+struct SparseAdagradOptions {
+  std::size_t features = 0;             ///< d ≥ 1
+  std::size_t outputs = 1;              ///< k ≥ 1
+  Hyperparameter learning_rate = 0.01;  ///< η in [0, ∞), a number or a schedule
+  double l2 = 0;                   ///< λ₂ in [0, ∞), with η λ₂ ≤ 1: weights shrink by 1 − η λ₂ a step
+  double l1 = 0;                   ///< λ₁ in [0, ∞): weights owe η λ₁ a step
+  bool intercept = true;           ///< off: intercepts stay 0
+  double intercept_rate = 1;       ///< in [0, ∞): factor of η for the intercepts, which have no penalty
+  double initial_accumulator = 0;  ///< in [0, ∞): what the sums of squares start at
+  double epsilon = 1e-10;          ///< in [0, ∞)
+};
+
+namespace detail {
+
+struct SparseAdagradRule {
+  using Options = SparseAdagradOptions;
+  static constexpr std::string_view name = "polyak::SparseAdagrad";
+  static constexpr bool has_state = true;
+
+  Options options;
+
+  explicit SparseAdagradRule(Options o) : options(std::move(o)) {
+    require_finite_nonnegative(options.initial_accumulator, name, "initial_accumulator must be finite and >= 0");
+    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
+  }
+
+  [[nodiscard]] double initial_state() const noexcept { return options.initial_accumulator; }
+  /// A gradient whose square is 0 moves nothing where it would be divided by 0.
+  [[nodiscard]] double descend(double rate, double gradient, double& sum) const noexcept {
+    sum += gradient * gradient;
+    const double divisor = std::sqrt(sum) + options.epsilon;
+    return divisor == 0 ? 0 : -rate * gradient / divisor;
+  }
+};
+
+}  // namespace detail
+
+/// Adagrad (Duchi, Hazan & Singer 2011) on a linear model with sparse inputs x, averaged at O(nonzeros) by any gain.
+/// With g_o the derivative of the loss by score o, a step is, for all j stored in x,
+///
+///     w ← (1 − η_t λ₂) w;    G_jo ← G_jo + (g_o x_j)²;    w_jo ← w_jo − η_t g_o x_j / (√G_jo + ε)
+///
+/// and for the intercepts the same with x = 1 and no shrinkage. Both penalties are decoupled: they go by η_t, whatever
+/// G. The rest is as in SparseSgd, with d k Scalars more of memory.
+template <class Averager = TailAverage<>, class Scalar = double>
+class SparseAdagrad : public detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar> {
+ public:
+  explicit SparseAdagrad(SparseAdagradOptions options, Averager averager = {})
+      : detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar>(std::move(options), std::move(averager)) {}
+};
+
+}  // namespace polyak

@@ -1,0 +1,307 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "polyak/detail/errors.hpp"
+#include "polyak/parameters.hpp"
+#include "polyak/sparse/lag.hpp"
+#include "polyak/sparse/lagged_rows.hpp"
+#include "polyak/sparse/sparse_row.hpp"
+
+namespace polyak::detail {
+
+/// What the linear models on sparse inputs have in common: scores x·W + intercept of d features and k outputs, trained
+/// and averaged at O(nonzeros · k) a step. The Rule holds what differs:
+///
+///     Options (features, outputs, learning_rate, l2, l1, intercept, intercept_rate), name
+///     Rule(Options)              throws std::invalid_argument on options out of range
+///     has_state, initial_state() one double for each weight, if any
+///     descend(rate, g, state)    what a weight moves by along its derivative g
+template <class Rule, class Averager, class Scalar>
+  requires(std::same_as<Scalar, float> || std::same_as<Scalar, double>)
+class SparseLinear {
+  static_assert(GainAverager<Averager>,
+                "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa");
+
+ public:
+  using scalar_type = Scalar;
+  using averager_type = Averager;
+  using Options = typename Rule::Options;
+  using Matrix = typename LaggedRows<Scalar>::Matrix;
+
+  SparseLinear(Options options, Averager averager) : rule_{std::move(options)}, averager_(std::move(averager)) {
+    const Options& o = rule_.options;
+    require(o.features >= 1, Rule::name, "features must be >= 1", std::uint64_t{o.features});
+    require(o.outputs >= 1, Rule::name, "outputs must be >= 1", std::uint64_t{o.outputs});
+    require_finite_nonnegative(o.l2, Rule::name, "l2 must be finite and >= 0");
+    require_finite_nonnegative(o.l1, Rule::name, "l1 must be finite and >= 0");
+    require_finite_nonnegative(o.intercept_rate, Rule::name, "intercept_rate must be finite and >= 0");
+    if (o.learning_rate.is_number()) check_rate(o.learning_rate(0));
+    if (averager_.in_use()) throw_bad_order(Rule::name, "the averager must not be in use already");
+    start();
+  }
+
+  /// The score x·w + intercept by the trained weights, for one output. O(nonzeros). Throws std::invalid_argument on a
+  /// feature out of range, as do all that take an input.
+  template <class X>
+  [[nodiscard]] double predict(const X& x) const {
+    require_one_output();
+    check_input(x, features(), Rule::name);
+    return score(nonzeros_of(x));
+  }
+  /// The scores of all outputs, into an Eigen vector, std::vector or std::span of double. O(nonzeros · outputs).
+  template <class X, ParametersOf<double> Scores>
+  void predict(const X& x, Scores&& into) const {
+    const std::span<double> scores = flat(into, Rule::name);
+    check_outputs(scores.size());
+    check_input(x, features(), Rule::name);
+    put_scores(nonzeros_of(x), scores);
+  }
+  /// The same by the averaged weights. Throws std::logic_error before the first fold.
+  template <class X>
+  [[nodiscard]] double predict_average(const X& x) const {
+    double score = 0;
+    predict_average(x, std::span(&score, 1));
+    return score;
+  }
+  template <class X, ParametersOf<double> Scores>
+  void predict_average(const X& x, Scores&& into) const {
+    const std::span<double> scores = flat(into, Rule::name);
+    require_average();
+    check_outputs(scores.size());
+    check_input(x, features(), Rule::name);
+    std::copy_n(average_intercept_.data(), scores.size(), scores.data());
+    rows_.add_average_products(nonzeros_of(x), scores);
+  }
+
+  /// Takes a step, given the derivative of the loss by the score at x, and folds the weights into the average where
+  /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning rate or a gain out
+  /// of range from a schedule; then nothing has changed.
+  template <class X>
+  void step(const X& x, double derivative) {
+    step(x, std::span(&derivative, 1));
+  }
+  /// The same for several outputs, one derivative each. O(nonzeros · outputs).
+  template <class X, Scalars Derivatives>
+  void step(const X& x, const Derivatives& given) {
+    const std::span<const double> derivatives = flat(given, Rule::name);
+    check_outputs(derivatives.size());
+    check_input(x, features(), Rule::name);
+    const Tick tick = begin();
+    take(nonzeros_of(x), tick, derivatives);
+  }
+  /// The same, given a function from the score to the derivative; an exception it throws leaves all as it was.
+  template <class X, std::invocable<double> F>
+    requires(!EigenDense<F>)
+  void step(const X& x, F&& derivative_at) {
+    require_one_output();
+    check_input(x, features(), Rule::name);
+    const auto row = nonzeros_of(x);
+    const Tick tick = begin();
+    const double derivative = std::forward<F>(derivative_at)(score(row));
+    take(row, tick, {&derivative, 1});
+  }
+  /// The same for several outputs: f(scores, derivatives) fills in the derivatives.
+  template <class X, std::invocable<std::span<const double>, std::span<double>> F>
+    requires(!EigenDense<F>)
+  void step(const X& x, F&& put_derivatives) {
+    check_input(x, features(), Rule::name);
+    const auto row = nonzeros_of(x);
+    const Tick tick = begin();
+    const std::span<double> scores(scratch_.data(), outputs());
+    const std::span<double> derivatives(scratch_.data() + outputs(), outputs());
+    std::fill(derivatives.begin(), derivatives.end(), 0.0);
+    put_scores(row, scores);
+    std::forward<F>(put_derivatives)(std::span<const double>(scores), derivatives);
+    take(row, tick, derivatives);
+  }
+
+  /// The trained weights, features × outputs. O(features · outputs), as is average().
+  [[nodiscard]] Matrix weights() const { return rows_.weights(); }
+  /// Their average; throws std::logic_error before the first fold.
+  [[nodiscard]] Matrix average() const {
+    require_average();
+    return rows_.average();
+  }
+  /// The intercepts, one for each output.
+  [[nodiscard]] const Eigen::VectorXd& intercept() const noexcept { return intercept_; }
+  [[nodiscard]] const Eigen::VectorXd& average_intercept() const {
+    require_average();
+    return average_intercept_;
+  }
+  [[nodiscard]] bool has_average() const noexcept { return averager_.has_average(); }
+
+  [[nodiscard]] std::size_t features() const noexcept { return rule_.options.features; }
+  [[nodiscard]] std::size_t outputs() const noexcept { return rule_.options.outputs; }
+  [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
+  /// Steps taken: the t that schedules are asked next.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
+  /// Iterates folded in, and what the average is made of: see Averager.
+  [[nodiscard]] std::uint64_t count() const noexcept { return averager_.count(); }
+  [[nodiscard]] double effective_sample_size() const noexcept { return averager_.effective_sample_size(); }
+  [[nodiscard]] double mean_age() const noexcept { return averager_.mean_age(); }
+  [[nodiscard]] double start_mass() const noexcept { return averager_.start_mass(); }
+  /// How often all features were visited, O(features · outputs), to fold the scales back into the numbers. About every
+  /// 166/(1−β) steps of an EMA, and with L2 of strength λ at rate η every 5/λη steps where the average looks back
+  /// further than that, else every 166/λη. For float, 21 stands for 166. And
+  /// once in the step after a gain of 1 that was not the first.
+  [[nodiscard]] std::uint64_t sweeps() const noexcept { return rows_.sweeps(); }
+  /// Bytes that the numbers of all features take.
+  [[nodiscard]] std::size_t memory() const noexcept { return rows_.bytes() + paid_.size() * sizeof(double); }
+
+  /// The η of the next step.
+  [[nodiscard]] double learning_rate() const { return rule_.options.learning_rate(steps_); }
+
+  /// Back to the state after construction.
+  void reset() {
+    averager_.reset();
+    steps_ = 0;
+    owed_ = owed_rest_ = 0;
+    start();
+  }
+
+ private:
+  using Fold = decltype(std::declval<Averager&>().begin_gain());
+
+  struct Tick {
+    double rate;
+    Fold fold;
+  };
+
+  void start() {
+    const std::size_t k = outputs();
+    double state = 0;
+    if constexpr (Rule::has_state) state = rule_.initial_state();
+    rows_ = LaggedRows<Scalar>(features(), k, Rule::has_state, state, Rule::name);
+    if constexpr (Rule::has_state) intercept_state_.assign(k, state);
+    if (rule_.options.l1 > 0) paid_.assign(features() * k, 0);
+    intercept_.setZero(static_cast<Eigen::Index>(k));
+    average_intercept_ = intercept_;
+    scratch_.resize(2 * k);
+  }
+
+  /// All that can throw.
+  [[nodiscard]] Tick begin() {
+    const double rate = learning_rate();
+    check_rate(rate);
+    return {rate, averager_.begin_gain()};
+  }
+
+  void check_rate(double rate) const {
+    require_finite_nonnegative(rate, Rule::name, "learning_rate must be finite and >= 0");
+    require(rate * rule_.options.l2 <= 1, Rule::name, "learning_rate times l2 must be <= 1", rate * rule_.options.l2);
+  }
+  void check_outputs(std::size_t n) const {
+    if (n != outputs())
+      throw_bad_size(Rule::name, "there must be as many scores or derivatives as outputs,", outputs(), n);
+  }
+  void require_one_output() const { check_outputs(1); }
+  void require_average() const {
+    if (!has_average()) throw_bad_order(Rule::name, "there is no average before the first fold");
+  }
+
+  template <class Row>
+  [[nodiscard]] double score(const Row& x) const noexcept {
+    return intercept_[0] + rows_.product(x);
+  }
+  template <class Row>
+  void put_scores(const Row& x, std::span<double> scores) const noexcept {
+    if (outputs() == 1) {
+      scores[0] = score(x);
+    } else {
+      std::copy_n(intercept_.data(), scores.size(), scores.data());
+      rows_.add_products(x, scores);
+    }
+  }
+
+  template <class Row>
+  void take(const Row& x, const Tick& tick, std::span<const double> derivatives) noexcept {
+    const Options& o = rule_.options;
+    const Fold& fold = tick.fold;
+    const bool follows = Lag::follows(fold, has_average());
+    rows_.begin(follows, tick.rate * o.l2);
+    if (o.l1 > 0) {
+      owe(tick.rate * o.l1);
+      move<true>(x, tick.rate, derivatives);
+    } else if (Rule::has_state || outputs() > 1) {
+      move<false>(x, tick.rate, derivatives);
+    } else {
+      rows_.add_multiple(x, -tick.rate * derivatives[0]);
+    }
+    rows_.end(fold, follows);
+
+    if (o.intercept) move_intercept(tick.rate * o.intercept_rate, derivatives);
+    if (follows) {
+      average_intercept_ = intercept_;
+    } else if (!fold.idle()) {
+      average_intercept_ += fold.gain() * (intercept_ - average_intercept_);
+    }
+    fold.commit();
+    ++steps_;
+  }
+
+  template <bool Penalised, class Row>
+  void move(const Row& x, double rate, std::span<const double> derivatives) noexcept {
+    rows_.add(x, [&](std::size_t j, std::size_t o, double value, double weight, [[maybe_unused]] Scalar* state) {
+      const double gradient = value * derivatives[o];
+      double moved = -rate * gradient;
+      if constexpr (Rule::has_state) {
+        double s = double{*state};
+        moved = rule_.descend(rate, gradient, s);
+        *state = static_cast<Scalar>(s);
+      }
+      if constexpr (Penalised) moved = penalised(weight + moved, paid_[j * outputs() + o]) - weight;
+      return moved;
+    });
+  }
+  /// Equal terms are rounded alike every time, which adds up; so the rest is kept (Kahan 1965).
+  void owe(double penalty) noexcept {
+    const double term = penalty + owed_rest_;
+    const double sum = owed_ + term;
+    owed_rest_ = term - (sum - owed_);
+    owed_ = sum;
+  }
+  /// A weight less the penalty it still owes, but not past zero.
+  [[nodiscard]] double penalised(double weight, double& paid) const noexcept {
+    double rest = weight;
+    if (weight > 0) {
+      rest = std::max(0.0, weight - ((owed_ + paid) + owed_rest_));
+    } else if (weight < 0) {
+      rest = std::min(0.0, weight + ((owed_ - paid) + owed_rest_));
+    }
+    paid += rest - weight;
+    return rest;
+  }
+
+  void move_intercept(double rate, std::span<const double> derivatives) noexcept {
+    for (std::size_t o = 0; o < derivatives.size(); ++o) {
+      double moved = -rate * derivatives[o];
+      if constexpr (Rule::has_state) moved = rule_.descend(rate, derivatives[o], intercept_state_[o]);
+      intercept_[static_cast<Eigen::Index>(o)] += moved;
+    }
+  }
+
+  Rule rule_;
+  Averager averager_;
+  LaggedRows<Scalar> rows_;
+  std::uint64_t steps_ = 0;
+  double owed_ = 0;  // L1 in all, up to owed_rest_
+  double owed_rest_ = 0;
+  std::vector<double> paid_;  // L1 that each weight has paid
+  Eigen::VectorXd intercept_;
+  Eigen::VectorXd average_intercept_;
+  std::vector<double> intercept_state_;
+  std::vector<double> scratch_;
+};
+
+}  // namespace polyak::detail

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "polyak/detail/errors.hpp"
+
+namespace polyak {
+
+/// What is stored of an input: values[i] is the value of feature indices[i], in any order. Of an index that comes twice
+/// the terms add up in a score and in a step of SparseSgd without L1; elsewhere its weight takes two steps. Refers to
+/// what it was made from.
+template <std::integral Index, class Value>
+  requires(!std::same_as<Index, bool> && (std::same_as<Value, float> || std::same_as<Value, double>))
+struct SparseRow {
+  std::span<const Index> indices;
+  std::span<const Value> values;
+};
+
+template <class Indices, class Values>
+SparseRow(const Indices&, const Values&)
+    -> SparseRow<std::remove_cvref_t<decltype(*std::data(std::declval<Indices&>()))>,
+                 std::remove_cvref_t<decltype(*std::data(std::declval<Values&>()))>>;
+
+namespace detail {
+
+template <class X>
+inline constexpr bool is_sparse_row = false;
+template <class Index, class Value>
+inline constexpr bool is_sparse_row<SparseRow<Index, Value>> = true;
+
+/// An Eigen::SparseVector, or a row of a row-major Eigen::SparseMatrix: by what they offer, so that Eigen/SparseCore
+/// need not be included.
+template <class X>
+concept EigenSparseVector = requires(const X& x) {
+  requires bool(X::IsVectorAtCompileTime);
+  x.valuePtr();
+  x.innerIndexPtr();
+  x.outerIndexPtr();
+  requires std::same_as<std::remove_cvref_t<decltype(*x.valuePtr())>, float> ||
+               std::same_as<std::remove_cvref_t<decltype(*x.valuePtr())>, double>;
+  { x.nonZeros() } -> std::convertible_to<std::ptrdiff_t>;
+  { x.size() } -> std::convertible_to<std::ptrdiff_t>;
+};
+
+}  // namespace detail
+
+/// A sparse input is a SparseRow, an Eigen::SparseVector, or a row of a row-major Eigen::SparseMatrix, of float or
+/// double.
+template <class X>
+concept SparseInput = detail::is_sparse_row<X> || detail::EigenSparseVector<X>;
+
+namespace detail {
+
+template <class X>
+[[nodiscard]] auto nonzeros_of(const X& x) noexcept {
+  static_assert(SparseInput<X>,
+                "polyak: a SparseInput is a SparseRow, an Eigen::SparseVector, or a row of a row-major "
+                "Eigen::SparseMatrix, of float or double");
+  if constexpr (is_sparse_row<X>) {
+    return x;
+  } else if constexpr (SparseInput<X>) {
+    using Index = std::remove_cvref_t<decltype(*x.innerIndexPtr())>;
+    using Value = std::remove_cvref_t<decltype(*x.valuePtr())>;
+    const auto count = static_cast<std::size_t>(x.nonZeros());
+    const auto* const starts = x.outerIndexPtr();  // null in a vector of its own; in a row, where it starts
+    const std::size_t start = starts ? static_cast<std::size_t>(*starts) : 0;
+    return SparseRow<Index, Value>{{x.innerIndexPtr() + start, count}, {x.valuePtr() + start, count}};
+  } else {
+    return SparseRow<int, double>{};
+  }
+}
+
+/// Throws std::invalid_argument where an index is negative or not below `limit`. One pass, vectorised.
+template <std::integral Index>
+void check_indices(std::span<const Index> indices, std::size_t limit, std::string_view who) {
+  // A negative index is a huge unsigned one, unless the type is so narrow that even that is below the limit.
+  using Unsigned = std::make_unsigned_t<Index>;
+  Unsigned largest = 0;
+  for (const Index i : indices) largest = static_cast<Unsigned>(i) > largest ? static_cast<Unsigned>(i) : largest;
+  const bool tells = std::is_unsigned_v<Index> || std::cmp_less_equal(limit, std::numeric_limits<Index>::max());
+  if ((largest < limit && tells) || indices.empty()) return;
+  for (const Index i : indices) {
+    if (std::cmp_less(i, 0)) throw_bad_argument(who, "indices must be >= 0, got " + std::to_string(i));
+  }
+  if (largest >= limit) throw_bad_size(who, "indices must be below", limit, largest);
+}
+
+/// Throws std::invalid_argument unless x is an input of so many features.
+template <class X>
+void check_input(const X& x, std::size_t features, std::string_view who) {
+  if constexpr (is_sparse_row<X>) {
+    if (x.indices.size() != x.values.size()) {
+      throw_bad_size(who, "a row needs as many values as indices,", x.indices.size(), x.values.size());
+    }
+    check_indices(x.indices, features, who);
+  } else if constexpr (SparseInput<X>) {
+    const auto size = static_cast<std::size_t>(x.size());
+    if (size != features) {
+      throw_bad_size(who, "an input must have as many coordinates as there are features,", features, size);
+    }
+  }
+}
+
+}  // namespace detail
+}  // namespace polyak

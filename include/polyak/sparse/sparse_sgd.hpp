@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+#include "polyak/averagers/tail_average.hpp"
+#include "polyak/schedules.hpp"
+#include "polyak/sparse/lag.hpp"
+#include "polyak/sparse/sparse_linear.hpp"
+
+namespace polyak {
+
+struct SparseSgdOptions {
+  std::size_t features = 0;             ///< d ≥ 1
+  std::size_t outputs = 1;              ///< k ≥ 1
+  Hyperparameter learning_rate = 0.01;  ///< η in [0, ∞), a number or a schedule
+  double l2 = 0;              ///< λ₂ in [0, ∞), with η λ₂ ≤ 1: the penalty λ₂/2 |w|² on the weights
+  double l1 = 0;              ///< λ₁ in [0, ∞): the penalty λ₁ Σ|w_j|
+  bool intercept = true;      ///< off: intercepts stay 0
+  double intercept_rate = 1;  ///< in [0, ∞): factor of η for the intercepts, which have no penalty
+};
+
+namespace detail {
+
+struct SparseSgdRule {
+  using Options = SparseSgdOptions;
+  static constexpr std::string_view name = "polyak::SparseSgd";
+  static constexpr bool has_state = false;
+
+  Options options;
+};
+
+}  // namespace detail
+
+/// Stochastic gradient descent on a linear model with sparse inputs x, averaged at O(nonzeros) by any gain. With g_o
+/// the derivative of the loss by score o, a step is, for all j stored in x,
+///
+///     w ← (1 − η_t λ₂) w;    w_jo ← w_jo − η_t g_o x_j;    intercept_o ← intercept_o − η_t g_o
+///
+/// and then s ← s + a_t (w − s), for every coordinate, as the averager has it. L1 is the cumulative penalty of
+/// Tsuruoka, Tsujii & Ananiadou (2009): after its step, a weight stored in x moves towards 0, and no further, by what
+/// it has come to owe of Σ η_t λ₁; the others stay until they are next seen. NaN or infinity in a weight is in its
+/// average from then on, whether that step folds or not.
+///
+/// Costs 2 d k Scalars of memory, allocated at construction, and d k doubles with L1. Scores, derivatives and averages
+/// are doubles. The average agrees with the dense recursion to some 1e-12 of the largest |w| so far for double, 1e-4
+/// for float, which does not stop an average of long memory from moving. Throws std::invalid_argument on options out of
+/// range, std::logic_error on an averager in use.
+template <class Averager = TailAverage<>, class Scalar = double>
+class SparseSgd : public detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar> {
+ public:
+  explicit SparseSgd(SparseSgdOptions options, Averager averager = {})
+      : detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar>(std::move(options), std::move(averager)) {}
+};
+
+}  // namespace polyak

@@ -1,0 +1,231 @@
+#include <polyak/polyak.hpp>
+#include <polyak/sparse/row_average.hpp>
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <vector>
+
+#include "catch.hpp"
+#include "support.hpp"
+
+namespace {
+
+using namespace polyak;
+using Eigen::MatrixXd;
+using support::error_of;
+using LongMatrix = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
+
+constexpr Eigen::Index n_rows = 10;
+constexpr Eigen::Index n_cols = 3;
+
+/// The same gains, folded densely in long double.
+template <class Averager>
+class Definition {
+ public:
+  explicit Definition(Averager averager) : averager_(std::move(averager)) {}
+
+  void before(const LongMatrix& table) {
+    if (!averager_.has_average()) average_ = table;
+  }
+  void after(const LongMatrix& table) {
+    const auto fold = averager_.begin_gain();
+    if (!fold.idle()) average_ += static_cast<long double>(fold.gain()) * (table - average_);
+    fold.commit();
+  }
+  [[nodiscard]] const LongMatrix& average() const { return average_; }
+
+ private:
+  Averager averager_;
+  LongMatrix average_;
+};
+
+template <class Difference>
+double largest(const Difference& x) {
+  return static_cast<double>(x.cwiseAbs().maxCoeff());
+}
+
+/// The largest error met, in weights of order one.
+template <class Averager>
+double compare(const Averager& averager, std::uint64_t steps, bool meddle = false) {
+  support::Random random(5);
+  MatrixXd table(n_rows, n_cols);
+  for (auto& weight : table.reshaped()) weight = random.normal();
+  const MatrixXd untouched = table.bottomRows(1);
+  RowAverage average(table, averager);
+  Definition definition(averager);
+  double error = 0;
+  for (std::uint64_t t = 1; t <= steps; ++t) {
+    std::vector<std::uint32_t> rows(random.integer(0, 3));
+    for (auto& row : rows) row = static_cast<std::uint32_t>(random.integer(0, n_rows - 2));
+    if (meddle && t % 997 == 0) {
+      average.detach(table);
+      table.topRows(n_rows - 1) *= -0.5;
+    }
+    definition.before(table.cast<long double>());
+    average.step(table, rows, [&] {
+      for (const auto row : rows) {
+        table.row(row) *= 0.9;
+        table(row, 1) += random.normal();
+      }
+    });
+    definition.after(table.cast<long double>());
+    if (average.has_average() && (t < 50 || t % (steps / 64) == 0)) {
+      const MatrixXd s = average.average(table);
+      error = std::max(error, largest(s.cast<long double>() - definition.average()));
+      error = std::max(error, largest(average.average_row(table, 2) - s.row(2)));
+      error = std::max(error, largest(s.bottomRows(1) - untouched));
+    }
+  }
+  CHECK(average.steps() == steps);
+  CHECK(average.has_average());
+  return error;
+}
+
+double restarting(std::uint64_t k) { return 1 / static_cast<double>((k - 1) % 1000 + 1); }
+
+}  // namespace
+
+TEST_CASE("The average of a table agrees with the dense recursion over many steps", "[sparse]") {
+  const bool meddle = GENERATE(false, true);
+  constexpr std::uint64_t steps = 100'000;
+  CHECK(compare(TailAverage{}, steps, meddle) <= 1e-12);
+  CHECK(compare(TailAverage{{.start = 500, .every = 7}}, steps, meddle) <= 1e-12);
+  CHECK(compare(Ema{{.decay = 0.0}}, steps, meddle) <= 1e-12);
+  CHECK(compare(Ema{{.decay = 0.1}}, steps, meddle) <= 1e-12);
+  CHECK(compare(Ema{{.decay = 0.99}}, steps, meddle) <= 1e-12);
+  CHECK(compare(Ema{{.decay = 0.9999, .bias_correction = false}}, steps, meddle) <= 1e-12);
+  CHECK(compare(PowerEma{}, steps, meddle) <= 1e-12);
+  CHECK(compare(GainAverage{{.gain = restarting}}, steps, meddle) <= 1e-12);
+}
+
+TEST_CASE("Behind its back, a table drags its average along, unless detached", "[sparse]") {
+  MatrixXd table = MatrixXd::Constant(2, 1, 4);
+  const std::array rows{0};
+  RowAverage average(table, Ema{{.decay = 0.5}});
+  average.step(table, rows, [&] { table(0, 0) = 8; });
+  average.step(table, rows, [&] { table(0, 0) = 2; });
+  CHECK(average.average(table)(0, 0) == Approx(4));  // (8 + 2 · 2)/3
+  const MatrixXd before = table;
+  table(0, 0) = 5;
+  CHECK(average.average(table)(0, 0) == Approx(7));  // dragged along all the way
+  SECTION("after the change, with a copy") { average.detach(before); }
+  SECTION("before the change") {
+    table = before;
+    average.detach(table);
+    table(0, 0) = 5;
+  }
+  CHECK(average.average(table)(0, 0) == Approx(4));
+  CHECK(average.average(table)(1, 0) == Approx(4));
+  average.step(table, std::array<int, 0>{}, [] {});
+  CHECK(average.average(table)(0, 0) == Approx(4 + (5 - 4) * 4.0 / 7));
+  CHECK(average.sweeps() == 1);
+}
+
+TEST_CASE("A row named twice moves once", "[sparse]") {
+  MatrixXd table = MatrixXd::Zero(2, 2);
+  RowAverage average(table, TailAverage{});
+  const std::vector<long> rows{1, 1, 1};
+  average.step(table, rows, [&] { table(1, 0) = 1; });
+  average.step(table, rows, [&] { table(1, 0) = 3; });
+  CHECK(average.average(table) == MatrixXd{{0, 0}, {2, 0}});
+}
+
+TEST_CASE("A table of floats has an average of doubles", "[sparse]") {
+  Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> table(1, 2);
+  table << 1, 2;
+  RowAverage average(table, TailAverage{});
+  const std::vector<int> rows{0};
+  for (int t = 0; t < 3; ++t) average.step(table, std::span(rows), [&] { table.array() *= 2; });
+  CHECK(average.average(table)(0, 1) == Approx(28.0 / 3).epsilon(1e-15));
+  RowAverage<TailAverage<>, float> narrow(table);
+  narrow.step(table, rows, [] {});
+  static_assert(std::is_same_v<decltype(narrow.average(table))::Scalar, float>);
+  CHECK(narrow.average(table)(0, 0) == 8);
+}
+
+TEST_CASE("A move that throws leaves table and average as they were", "[sparse]") {
+  MatrixXd table = MatrixXd::Constant(3, 2, 1);
+  const std::vector<int> rows{0, 2};
+  RowAverage average(table, Ema{{.decay = 0.9}});
+  for (int t = 0; t < 2; ++t) average.step(table, rows, [&] { table.row(2).array() += 1; });
+  const MatrixXd before = table;
+  const MatrixXd average_before = average.average(table);
+  CHECK_THROWS_AS(average.step(table, rows,
+                               [&] {
+                                 table.row(0).setZero();
+                                 throw std::runtime_error("stop");
+                               }),
+                  std::runtime_error);
+  CHECK(table == before);
+  CHECK(average.average(table) == average_before);
+  CHECK(average.steps() == 2);
+  average.reset();
+  CHECK_FALSE(average.has_average());
+  average.step(table, rows, [] {});
+  CHECK(average.average(table) == table);
+}
+
+TEST_CASE("RowAverage refuses what does not fit", "[sparse]") {
+  MatrixXd table = MatrixXd::Zero(3, 2);
+  MatrixXd other = MatrixXd::Zero(3, 1);
+  RowAverage average(table);
+  bool moved = false;
+  const auto move = [&] { moved = true; };
+  CHECK(error_of([&] {
+          average.step(table, std::array{0, 3}, move);
+        }) == "invalid_argument: polyak::RowAverage: indices must be below 3, got 3");
+  CHECK(error_of([&] { average.step(table, std::array{-1}, move); }) ==
+        "invalid_argument: polyak::RowAverage: indices must be >= 0, got -1");
+  CHECK(error_of([&] { average.step(other, std::array{0}, move); }) ==
+        "invalid_argument: polyak::RowAverage: columns of the table must be 2, got 1");
+  CHECK(error_of([&] { static_cast<void>(average.average(table)); }) ==
+        "logic_error: polyak::RowAverage: there is no average before the first fold");
+  CHECK_FALSE(moved);
+  average.step(table, std::array{0}, move);
+  CHECK(error_of([&] { static_cast<void>(average.average_row(table, 3)); }) ==
+        "invalid_argument: polyak::RowAverage: indices must be below 3, got 3");
+  CHECK(error_of([&] { average.detach(other); }) ==
+        "invalid_argument: polyak::RowAverage: columns of the table must be 2, got 1");
+  Ema<> used;
+  used.update(Eigen::VectorXd(Eigen::VectorXd::Zero(2)));
+  CHECK(error_of([&] { RowAverage(table, used); }) ==
+        "logic_error: polyak::RowAverage: the averager must not be in use already");
+}
+
+TEST_CASE("A detached average does not see what becomes of its table", "[sparse]") {
+  MatrixXd table = MatrixXd::Ones(2, 1);
+  RowAverage average(table);
+  const std::array rows{0};
+  for (int t = 0; t < 3; ++t) average.step(table, rows, [&] { table(0, 0) *= 2; });
+  average.detach(table);
+  table.setConstant(support::not_a_number);
+  CHECK(average.average(table)(0, 0) == Approx(14.0 / 3));
+  CHECK(average.average_row(table, 1)[0] == 1);
+}
+
+TEST_CASE("A gain of 1 after others costs a sweep, and is counted", "[sparse]") {
+  MatrixXd table = MatrixXd::Ones(2, 1);
+  RowAverage average(table, GainAverage{{.gain = [](std::uint64_t k) { return k % 2 == 1 ? 1.0 : 0.5; }}});
+  const std::array rows{0};
+  for (int t = 0; t < 20; ++t) average.step(table, rows, [&] { table(0, 0) += 1; });
+  CHECK(average.average(table)(0, 0) == 20.5);
+  CHECK(average.sweeps() == 9);
+}
+
+TEST_CASE("What move must not do is refused", "[sparse]") {
+  MatrixXd table = MatrixXd::Ones(3, 1);
+  RowAverage average(table);
+  const std::array rows{0, 1};
+  CHECK(error_of([&] { average.step(table, rows, [&] { average.step(table, rows, [] {}); }); }) ==
+        "logic_error: polyak::RowAverage: step must not be called while a step moves rows");
+  average.step(table, rows, [] {});
+  CHECK(average.steps() == 1);
+  CHECK(error_of([&] { average.step(table, rows, [&] { table.conservativeResize(1, 1); }); }) ==
+        "logic_error: polyak::RowAverage: the table must keep its size while a step moves rows");
+}
