@@ -18,6 +18,8 @@ int main(int argc, char** argv) {
   register_vector_steps();
   register_adamw_steps();
   register_set_steps();
+  register_sparse_steps();
+  register_published();
   register_training();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

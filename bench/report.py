@@ -20,6 +20,7 @@ SCALARS = ("float", "double")
 SIZES = tuple(2**k for k in range(6, 25, 2))
 ADAMW_SIZES = tuple(2**k for k in (6, 10, 14, 18, 20, 22, 24))
 SET_SIZES = tuple(2**k for k in (14, 18, 22))
+SPARSE_SIZES = (2**14, 47236, *(2**k for k in (18, 20, 22, 24)))
 README_SIZES = tuple(2**k for k in range(10, 23, 4))
 MARKERS = ("<!-- overhead -->\n", "<!-- /overhead -->\n")
 
@@ -52,6 +53,9 @@ ADAMW_TO_FUSED = Comparison("`AdamW` with `Ema` / hand-fused loop", "adamw_ema_s
 ADAMW_TO_EIGEN = Comparison("`AdamW` with `Ema` / four Eigen statements", "adamw_ema_same_width", "adamw_four_eigen")
 EVEN_BLOCKS = Comparison("a set of 50 blocks of round sizes / one vector", "fifty_even_blocks", "one_vector")
 ODD_BLOCKS = Comparison("a set of 50 blocks of odd sizes / one vector", "fifty_odd_blocks", "one_vector")
+SPARSE_UNIFORM = Comparison("sparse, `TailAverage` / by hand without average", "sparse_uniform", "sparse_plain")
+SPARSE_EMA = Comparison("sparse, `Ema` / by hand without average", "sparse_ema", "sparse_plain")
+SPARSE_TO_DENSE = Comparison("sparse, `Ema` / by hand with a dense EMA", "sparse_ema", "sparse_dense_ema")
 SAME_CODE = Comparison("the same code twice", "ema", "ema_same_width")  # for double weights
 
 TARGETS = (
@@ -64,6 +68,12 @@ TARGETS = (
     Target(ADAMW_TO_FUSED, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 1.10),
     Target(ADAMW_TO_EIGEN, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 0.75),
     Target(EVEN_BLOCKS, "n = 2¹⁸", SET_SIZES[1:2], SCALARS, 1.10),
+    Target(ODD_BLOCKS, "n = 2¹⁸", SET_SIZES[1:2], SCALARS, 1.10),
+    Target(SPARSE_UNIFORM, "d = 47,236", SPARSE_SIZES[1:2], ("double",), 1.25),
+    Target(SPARSE_UNIFORM, "d = 2²⁴", SPARSE_SIZES[-1:], ("double",), 1.20),
+    Target(SPARSE_EMA, "d = 47,236", SPARSE_SIZES[1:2], ("double",), 1.25),
+    Target(SPARSE_EMA, "d = 2²⁴", SPARSE_SIZES[-1:], ("double",), 1.20),
+    Target(SPARSE_TO_DENSE, "d = 47,236", SPARSE_SIZES[1:2], ("double",), 0.02),
     Target(TRAINING, "Fashion-MNIST, batch 10", (10,), ("",), 1.08),
     Target(TRAINING, "Fashion-MNIST, batch 100", (100,), ("",), 1.03),
 )
@@ -89,6 +99,12 @@ ADAMW = (
     Comparison("by hand: four Eigen statements", "adamw_four_eigen", "adamw"),
 )
 SETS = (EVEN_BLOCKS, ODD_BLOCKS)
+SPARSE = (
+    Comparison("`SparseSgd` that never folds", "sparse_never", "sparse_plain"),
+    Comparison("`SparseSgd`, `TailAverage`", "sparse_uniform", "sparse_plain"),
+    Comparison("`SparseSgd`, `Ema`", "sparse_ema", "sparse_plain"),
+    Comparison("by hand, dense EMA", "sparse_dense_ema", "sparse_plain"),
+)
 NOT_IN_README = (SWA, Comparison("`Ema` of `Sgd` with momentum / without average", "momentum_ema", "momentum"))
 
 
@@ -169,6 +185,7 @@ def require_all(results):
     comparisons += [(c, s, SIZES) for c in BY_HAND + BY_POLYAK + SEVERAL + NOT_IN_README for s in SCALARS]
     comparisons += [(c, s, ADAMW_SIZES) for c in ADAMW for s in SCALARS]
     comparisons += [(c, s, SET_SIZES) for c in SETS for s in SCALARS]
+    comparisons += [(c, "double", SPARSE_SIZES) for c in SPARSE]
     missing = list(dict.fromkeys(name for c in comparisons for name in results.missing(*c)))
     if missing:
         reasons = [f"{name}: {results.failures.get(name, 'not measured')}" for name in missing[:5]]
@@ -181,7 +198,9 @@ def table(rows):
     return "\n".join([head, "|---|" + "--:|" * (len(rows[0]) - 1), *body]) + "\n"
 
 
-def power_of_two(n):
+def size_text(n):
+    if n & (n - 1):
+        return f"{n:,}"
     return "2" + str(n.bit_length() - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
@@ -213,7 +232,7 @@ def targets_table(results):
 
 
 def ratios_table(results, comparisons, scalars_and_sizes):
-    heads = [f"{scalar}, {power_of_two(n)}" for scalar, n in scalars_and_sizes]
+    heads = [f"{scalar}, {size_text(n)}" for scalar, n in scalars_and_sizes]
     rows = [("n weights", *heads)]
     for comparison in comparisons:
         rows.append((comparison.what, *(cell(results.ratio(comparison, s, (n,))) for s, n in scalars_and_sizes)))
@@ -232,6 +251,16 @@ def tables_by_scalar(results, comparisons, sizes):
     return ratios_table(results, comparisons, [(scalar, n) for scalar in SCALARS for n in sizes])
 
 
+def sparse_table(results):
+    rows = [("d features", *map(size_text, SPARSE_SIZES))]
+    times = [results.times.get(benchmark_name("sparse_plain", "double", n)) for n in SPARSE_SIZES]
+    rows.append(("by hand, no average", *(duration(statistics.median(each)) if each else "–" for each in times)))
+    for comparison in SPARSE:
+        ratios = [results.ratio(comparison, "double", (n,)) for n in SPARSE_SIZES]
+        rows.append((comparison.what, *(cell(ratio, 2 if not ratio or ratio < 10 else 0) for ratio in ratios)))
+    return table(rows)
+
+
 def provenance(results):
     return "{cpu}, {compiler}, `{flags}`".format(**results.context)
 
@@ -244,6 +273,7 @@ def report(results):
         text += f"Time of a step relative to plain `Sgd`, {scalar} weights:\n\n{size_table(results, scalar)}\n"
     text += f"Time of a step relative to `AdamW` alone:\n\n{tables_by_scalar(results, ADAMW, ADAMW_SIZES)}\n"
     text += f"Parameter sets:\n\n{tables_by_scalar(results, SETS, SET_SIZES)}\n"
+    text += f"A step on a sparse sample of about 70 nonzeros:\n\n{sparse_table(results)}\n"
     twice = [results.ratio(SAME_CODE, "double", (n,)) for n in SIZES]
     noise = [abs(math.log(ratio)) for ratio in twice if ratio]
     if noise:
@@ -260,7 +290,9 @@ def readme_block(results):
         f"The same for `AdamW`, relative to `AdamW` alone, everything in the scalar of the weights:\n\n"
         f"{tables_by_scalar(results, ADAMW, README_SIZES)}\n"
         f"A set of 50 blocks, n weights in all, relative to one vector:\n\n{tables_by_scalar(results, SETS, SET_SIZES)}\n"
-        f"Computing a gradient costs more than all of this: a step of softmax regression on Fashion-MNIST, gradient\n"
+        f"A step of sparse logistic regression, about 70 nonzeros of d features: time by hand, and relative to it:\n\n"
+        f"{sparse_table(results)}\n"
+        f"Computing a gradient costs more than all of this where it is dense: a step of softmax regression on Fashion-MNIST, gradient\n"
         f"included, takes {training[10]} times as long with an `Ema` at batch size 10, {training[100]} times at 100.\n"
     )
 

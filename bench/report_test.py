@@ -29,7 +29,15 @@ FACTORS = {  # of the time of plain Sgd, which is n ns here
 }
 ADAMW_FACTORS = {"adamw": 4, "adamw_ema_same_width": 5.2, "adamw_hand_fused": 5, "adamw_four_eigen": 8}
 SET_FACTORS = {"one_vector": 2, "fifty_even_blocks": 2.1, "fifty_odd_blocks": 2.4}
-ALL_FACTORS = ((report.SIZES, FACTORS), (report.ADAMW_SIZES, ADAMW_FACTORS), (report.SET_SIZES, SET_FACTORS))
+SPARSE_FACTORS = {
+    "sparse_plain": 1,
+    "sparse_never": 1.1,
+    "sparse_uniform": 1.15,
+    "sparse_ema": 1.16,
+    "sparse_dense_ema": 100,
+}
+ALL_FACTORS = ((report.SIZES, FACTORS), (report.ADAMW_SIZES, ADAMW_FACTORS), (report.SET_SIZES, SET_FACTORS),
+               (report.SPARSE_SIZES, SPARSE_FACTORS))
 
 
 def all_times():
@@ -162,13 +170,13 @@ class ReportTest(unittest.TestCase):
 
     def test_readme(self):
         before, after = "# Title\r\n\n<!-- overhead -->\n", "<!-- /overhead -->\nThe end, ½.\n"
-        readme = self.write("README.md", before + "old\n" + after)
+        readme = self.write("README.md", before + "stale\n" + after)
         results = self.results(all_times())
         for _ in range(2):  # a second time changes nothing
             self.assertEqual(self.run_report("--readme", readme, results)[0], 0)
             text = self.read("README.md")
             self.assertTrue(text.startswith(before) and text.endswith(after))
-            self.assertNotIn("old", text)
+            self.assertNotIn("stale", text)
             self.assertIn("| `Ema` | 2.50 | 2.50 | 2.50 | 2.50 |", text)
             self.assertIn("| `AdamW` with `Ema` | 1.30 | 1.30 | 1.30 | 1.30 |", text)
             self.assertIn("takes 1.01 times as long with an `Ema` at batch size 10, 1.01 times at 100", text)
@@ -192,6 +200,7 @@ class ReportTest(unittest.TestCase):
                 self.assertEqual(results.missing(comparison, scalar, (64,)), [])
         families = [(family, 64) for family in (*FACTORS, *ADAMW_FACTORS)] + [(family, 2**14) for family in SET_FACTORS]
         known = {report.benchmark_name(family, s, n) for family, n in families for s in report.SCALARS}
+        known |= {report.benchmark_name(family, "double", 2**14) for family in SPARSE_FACTORS}
         self.assertEqual({name for name in results.times if not name.startswith("training")}, known)
         if "training/10" in results.times:
             self.assertEqual(results.missing(report.TRAINING, "", (10,)), [])
