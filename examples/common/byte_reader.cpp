@@ -10,6 +10,12 @@
 
 namespace examples {
 
+namespace {
+
+constexpr std::array<std::uint8_t, 2> gzip_magic = {0x1f, 0x8b};
+
+}  // namespace
+
 struct ByteReader::Gzip {
   Gzip() {
     constexpr int gzip_only = 16;
@@ -30,7 +36,7 @@ ByteReader::ByteReader(std::istream& stream, std::string name) : stream_(stream)
   stream_.clear();
   stream_.seekg(0);
   if (!stream_) throw std::runtime_error(name_ + ": cannot be read");
-  if (n == 2 && first[0] == 0x1f && first[1] == 0x8b) gzip_ = std::make_unique<Gzip>();
+  if (n == 2 && first == gzip_magic) gzip_ = std::make_unique<Gzip>();
 }
 
 ByteReader::~ByteReader() = default;
@@ -41,16 +47,30 @@ std::size_t ByteReader::read_raw(std::span<std::uint8_t> out) {
   return static_cast<std::size_t>(stream_.gcount());
 }
 
+bool ByteReader::refill() {
+  z_stream& z = gzip_->stream;
+  z.next_in = gzip_->packed.data();
+  z.avail_in = static_cast<uInt>(read_raw(gzip_->packed));
+  return z.avail_in > 0;
+}
+
+void ByteReader::next_member() {
+  z_stream& z = gzip_->stream;
+  if (z.avail_in == 0 && !refill()) {
+    gzip_->ended = true;
+  } else if (*z.next_in != gzip_magic[0] || inflateReset(&z) != Z_OK) {
+    throw std::runtime_error(name_ + ": expected the file to end with its gzip data, found more bytes");
+  }
+}
+
 std::size_t ByteReader::read(std::span<std::uint8_t> out) {
   if (!gzip_) return read_raw(out);
 
   std::size_t done = 0;
   z_stream& z = gzip_->stream;
   while (done < out.size() && !gzip_->ended) {
-    if (z.avail_in == 0) {
-      z.next_in = gzip_->packed.data();
-      z.avail_in = static_cast<uInt>(read_raw(gzip_->packed));
-      if (z.avail_in == 0) throw std::runtime_error(name_ + ": expected more gzip data, found the end of the file");
+    if (z.avail_in == 0 && !refill()) {
+      throw std::runtime_error(name_ + ": expected more gzip data, found the end of the file");
     }
     const std::size_t room = std::min<std::size_t>(out.size() - done, std::numeric_limits<uInt>::max());
     z.next_out = out.data() + done;
@@ -58,11 +78,7 @@ std::size_t ByteReader::read(std::span<std::uint8_t> out) {
     const int status = inflate(&z, Z_NO_FLUSH);
     done += room - z.avail_out;
     if (status == Z_STREAM_END) {
-      gzip_->ended = true;
-      std::array<std::uint8_t, 1> next{};
-      if (z.avail_in > 0 || read_raw(next) > 0) {
-        throw std::runtime_error(name_ + ": expected the file to end with its gzip data, found more bytes");
-      }
+      next_member();
     } else if (status != Z_OK) {
       throw std::runtime_error(name_ + ": expected valid gzip data, found damage" +
                                (z.msg != nullptr ? " (" + std::string(z.msg) + ")" : std::string()));

@@ -8,7 +8,8 @@
 
 namespace examples {
 
-/// Reads bytes from a stream, unpacking them on the way where the stream is gzip (as its first two bytes tell).
+/// Reads bytes from a stream, unpacking them on the way where the stream is gzip (as its first two bytes tell), in one
+/// member or several, one after the other.
 class ByteReader {
  public:
   /// `name` is what error messages call the stream.
@@ -27,6 +28,8 @@ class ByteReader {
   struct Gzip;
 
   std::size_t read_raw(std::span<std::uint8_t> out);
+  bool refill();       ///< with packed bytes; false where there are no more
+  void next_member();  ///< once one has ended: goes on to the next, ends with the file, or throws
 
   std::istream& stream_;
   std::string name_;

@@ -1,9 +1,9 @@
 # Runs a program and checks what it did:
 #   cmake -DSTATUS=2 [-DSTDERR=regex] [-DSTDOUT=regex] [-DLOWER=regex -DHIGHER=regex] [-DWRITES=file -DHOLDING=regex]
-#         [-DKEEPS=file] -P run.cmake -- program argument...
+#         [-DKEEPS=file] [-DINPUT=text] -P run.cmake -- program argument...
 # A program that fails must say why in one line on standard error. LOWER and HIGHER each capture a number of the output,
 # which must compare so. A file it WRITES must match HOLDING; one it KEEPS is there before and must be as it was after,
-# with nothing left beside it.
+# with nothing left beside it. INPUT is what it reads from standard input.
 
 foreach(i RANGE ${CMAKE_ARGC})
   if(DEFINED command)
@@ -21,7 +21,13 @@ if(DEFINED KEEPS)
   file(WRITE "${KEEPS}" "as it was")
 endif()
 
-execute_process(COMMAND ${command} RESULT_VARIABLE status OUTPUT_VARIABLE stdout ERROR_VARIABLE stderr)
+set(input)
+if(DEFINED INPUT)
+  string(SHA256 name "${INPUT}")
+  set(input INPUT_FILE "${CMAKE_CURRENT_BINARY_DIR}/${name}.txt")
+  file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/${name}.txt" "${INPUT}")
+endif()
+execute_process(COMMAND ${command} ${input} RESULT_VARIABLE status OUTPUT_VARIABLE stdout ERROR_VARIABLE stderr)
 set(said "status ${status}\n-- stdout:\n${stdout}\n-- stderr:\n${stderr}")
 
 if(NOT "${status}" STREQUAL "${STATUS}")
