@@ -411,8 +411,11 @@ TEST_CASE("Steps too small to move a weight do not move its average", "[sparse]"
   const SparseSgdOptions options{.features = 1, .learning_rate = 1, .intercept = false};
   check(SparseSgd<TailAverage<>, float>(options), 2e-8);
   check(SparseSgd<Ema<>, float>(options, Ema{{.decay = 0.9999}}), 2e-8);
-  check(SparseSgd<TailAverage<>, double>(options), 1e-17);
-  check(SparseSgd<Ema<>, double>(options, Ema{{.decay = 0.9999}}), 1e-17);
+  check(SparseSgd<TailAverage<>, double>(options), 1e-19);
+  check(SparseSgd<Ema<>, double>(options, Ema{{.decay = 0.9999}}), 1e-19);
+  SparseSgdOptions penalised = options;
+  penalised.l1 = 1e-300;
+  check(SparseSgd<TailAverage<>, double>(penalised), 1e-17);
 }
 
 TEST_CASE("Indices of narrow types that are negative are refused", "[sparse]") {

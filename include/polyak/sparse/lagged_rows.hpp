@@ -46,6 +46,9 @@ class LaggedRows {
       return static_cast<double>(values[i]) * double{numbers[static_cast<std::size_t>(indices[i]) * stride]};
     };
     const std::size_t n = x.indices.size();
+    if (bytes() > out_of_cache) {  // where all rows asked for at once arrive sooner than one after the other
+      for (std::size_t i = 0; i < n; ++i) prefetch(numbers_.data() + static_cast<std::size_t>(indices[i]) * stride_);
+    }
     const std::size_t rest = n % 4;
     double sums[4] = {};
     for (std::size_t i = 0; i < n - rest; i += 4) {
@@ -128,19 +131,33 @@ class LaggedRows {
     Scalar* const numbers = numbers_.data();
     const double for_v = factor / lag_.scale();
     const double counterweight = lag_.counterweight();
+    const Eigen::Array2d for_both(for_v, counterweight * for_v);
     for (std::size_t i = 0; i < x.indices.size(); ++i) {
       Scalar* const pair = numbers + static_cast<std::size_t>(x.indices[i]) * 2;
-      const double before = double{pair[0]};
-      const Scalar after = static_cast<Scalar>(before + static_cast<double>(x.values[i]) * for_v);
-      pair[0] = after;
-      if constexpr (Lagging) pair[1] = lagging(pair[1], counterweight, double{after} - before);
+      const double value = static_cast<double>(x.values[i]);
+      if constexpr (Lagging && std::is_same_v<Scalar, double>) {
+        Eigen::Map<Eigen::Array2d> both(pair);
+        both += value * for_both;
+      } else {
+        const double before = double{pair[0]};
+        pair[0] = static_cast<Scalar>(before + value * for_v);
+        if constexpr (Lagging) pair[1] = lagging(pair[1], counterweight, double{pair[0]} - before);
+      }
     }
   }
-  /// By the difference of what is stored of v: so the rounding of v, which adds up where steps are small, is not taken
-  /// for a move by s.
+  static void prefetch([[maybe_unused]] const Scalar* row) noexcept {
+#if defined(__GNUC__)
+    __builtin_prefetch(row);
+#endif
+  }
+  /// By the difference of what is stored of v, so that s does not take its rounding for a move: where steps are small
+  /// beside the weight, that adds up. For one output in double, it adds up to less than 1e-16 of the weight a step, and
+  /// v and u move at once.
   [[nodiscard]] static Scalar lagging(Scalar u, double counterweight, double moved) noexcept {
     return static_cast<Scalar>(double{u} + counterweight * moved);
   }
+
+  static constexpr std::size_t out_of_cache = std::size_t{1} << 20;
 
   /// v ← θ; u ← s, unless s is θ anyhow.
   void rescale() noexcept {

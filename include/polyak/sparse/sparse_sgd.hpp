@@ -44,9 +44,10 @@ struct SparseSgdRule {
 /// average from then on, whether that step folds or not.
 ///
 /// Costs 2 d k Scalars of memory, allocated at construction, and d k doubles with L1. Scores, derivatives and averages
-/// are doubles. The average agrees with the dense recursion to some 1e-12 of the largest |w| so far for double, 1e-4
-/// for float, which does not stop an average of long memory from moving. Throws std::invalid_argument on options out of
-/// range, std::logic_error on an averager in use.
+/// are doubles. The average agrees with the dense recursion to some 1e-12 of the largest |w| so far for double (with
+/// one output, unless steps are lost in the last digit of w for long: 1e-16 of w for each), and to 1e-4 for float,
+/// which does not stop an average of long memory from moving. Throws std::invalid_argument on options out of range,
+/// std::logic_error on an averager in use.
 template <class Averager = TailAverage<>, class Scalar = double>
 class SparseSgd : public detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar> {
  public:
