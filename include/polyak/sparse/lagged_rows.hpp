@@ -46,9 +46,7 @@ class LaggedRows {
       return static_cast<double>(values[i]) * double{numbers[static_cast<std::size_t>(indices[i]) * stride]};
     };
     const std::size_t n = x.indices.size();
-    if (bytes() > out_of_cache) {  // where all rows asked for at once arrive sooner than one after the other
-      for (std::size_t i = 0; i < n; ++i) prefetch(numbers_.data() + static_cast<std::size_t>(indices[i]) * stride_);
-    }
+    ask_for(x);
     const std::size_t rest = n % 4;
     double sums[4] = {};
     for (std::size_t i = 0; i < n - rest; i += 4) {
@@ -91,6 +89,8 @@ class LaggedRows {
   /// w_jo ← w_jo + f(j, o, x_j, w_jo, state), where the state of jo may change.
   template <class Row, class F>
   void add(const Row& x, const F& f) noexcept {
+    const double scale = lag_.scale();
+    const double into_v = 1 / scale;
     const double counterweight = lag_.together() ? 0 : lag_.counterweight();
     for (std::size_t i = 0; i < x.indices.size(); ++i) {
       const auto j = static_cast<std::size_t>(x.indices[i]);
@@ -98,9 +98,9 @@ class LaggedRows {
       Scalar* const u = v + outputs_;
       for (std::size_t o = 0; o < outputs_; ++o) {
         const double before = double{v[o]};
-        const double weight = lag_.scale() * before;
+        const double weight = scale * before;
         const double moved = f(j, o, static_cast<double>(x.values[i]), weight, u + outputs_ + o);
-        v[o] = static_cast<Scalar>(weight + moved == 0 ? 0 : before + moved / lag_.scale());
+        v[o] = static_cast<Scalar>(weight + moved == 0 ? 0 : before + into_v * moved);
         u[o] = lagging(u[o], counterweight, double{v[o]} - before);
       }
     }
@@ -116,8 +116,18 @@ class LaggedRows {
   [[nodiscard]] Matrix average() const { return read_out(lag_.share_of_v(), lag_.share_of_u()); }
 
  private:
+  /// Out of cache, all rows asked for at once arrive sooner than one after the other.
+  template <class Row>
+  void ask_for([[maybe_unused]] const Row& x) const noexcept {
+#if defined(__GNUC__)
+    if (bytes() <= std::size_t{1} << 20) return;
+    for (const auto j : x.indices) __builtin_prefetch(numbers_.data() + static_cast<std::size_t>(j) * stride_);
+#endif
+  }
+
   template <class Row>
   void add_up(const Row& x, double for_v, double for_u, std::span<double> sums) const noexcept {
+    ask_for(x);
     for (std::size_t i = 0; i < x.indices.size(); ++i) {
       const Scalar* const v = numbers_.data() + static_cast<std::size_t>(x.indices[i]) * stride_;
       const Scalar* const u = v + outputs_;
@@ -145,19 +155,12 @@ class LaggedRows {
       }
     }
   }
-  static void prefetch([[maybe_unused]] const Scalar* row) noexcept {
-#if defined(__GNUC__)
-    __builtin_prefetch(row);
-#endif
-  }
   /// By the difference of what is stored of v, so that s does not take its rounding for a move: where steps are small
   /// beside the weight, that adds up. For one output in double, it adds up to less than 1e-16 of the weight a step, and
   /// v and u move at once.
   [[nodiscard]] static Scalar lagging(Scalar u, double counterweight, double moved) noexcept {
     return static_cast<Scalar>(double{u} + counterweight * moved);
   }
-
-  static constexpr std::size_t out_of_cache = std::size_t{1} << 20;
 
   /// v ← θ; u ← s, unless s is θ anyhow.
   void rescale() noexcept {
