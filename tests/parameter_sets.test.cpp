@@ -727,6 +727,7 @@ TEST_CASE("making a set and copying an average into one allocate nothing") {
 
 #endif
 
+#if !defined(__clang__) || __clang_major__ >= 16  // before, clang cannot compile the views of libstdc++
 TEST_CASE("a range of blocks that vanish with it is no set") {
   struct Layer {
     MatrixXd weights;
@@ -742,6 +743,7 @@ TEST_CASE("a range of blocks that vanish with it is no set") {
   sgd.step(references, views);  // the gradient of half the square
   CHECK(layers[1].weights == MatrixXd::Constant(2, 2, 0.5));
 }
+#endif
 
 TEST_CASE("an empty block overlaps nothing") {
   VectorXd theta = VectorXd::Ones(4);
