@@ -26,7 +26,7 @@ template <class Samples>
 auto train(const Samples& samples, std::size_t features) {
   polyak::SparseSgd model{{.features = features, .learning_rate = 0.1, .l2 = 1e-6}, polyak::Ema{{.decay = 0.999}}};
   for (const auto& [x, label] : samples) {
-    model.step(x, [&](double score) { return -label / (1 + std::exp(label * score)); });
+    model.step(x, [y = label](double score) { return -y / (1 + std::exp(y * score)); });
   }
   return model;  // model.predict(x) by the weights as trained, model.predict_average(x) by their average
 }
