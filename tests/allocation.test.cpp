@@ -47,7 +47,8 @@ TEST_CASE("the counter counts") {
   CHECK(allocations_in([] {}) == 0);
   CHECK(bytes_in([] {}) == 0);
   CHECK(bytes_in([&] { look_at(VectorXd(100).data()); }) >= 800);
-  CHECK(bytes_in([&] { look_at(VectorXd(100).data()); }) < 850);
+  // Eigen may ask for as much more as it takes to align the memory by hand.
+  CHECK(bytes_in([&] { look_at(VectorXd(100).data()); }) <= 800 + EIGEN_DEFAULT_ALIGN_BYTES);
   CHECK(vectors_in<double>(100, [&] { look_at(VectorXd(200).data()); }) == 2);
   CHECK(vectors_in<float>(1000, [&] { look_at(VectorXd(250).data()); }) == 0.5);
   CHECK(allocations_in([&] { look_at(VectorXd(100).data()); }) == 1);

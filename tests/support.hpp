@@ -117,9 +117,11 @@ class SlicesOnly {
 };
 
 /// An optimizer of which polyak knows nothing but that it can be called.
-template <polyak::FloatingPoint Scalar>
-auto whole_step(polyak::Sgd<Scalar> sgd) {
-  return [sgd = std::move(sgd)](auto& params, const auto& grad) mutable { sgd.step(params, grad); };
+template <class Optimizer>
+auto whole_step(Optimizer optimizer) {
+  return [optimizer = std::move(optimizer)](auto& params, const auto& grad) mutable {
+    return optimizer.step(params, grad);
+  };
 }
 
 }  // namespace support

@@ -17,13 +17,9 @@ using checks::path;
 using Eigen::VectorXd;
 using support::close;
 using support::error_of;
+using support::whole_step;
 
 namespace {
-
-template <class Optimizer>
-auto whole(Optimizer optimizer) {
-  return [optimizer](auto& params, const auto& gradient) mutable { return optimizer.step(params, gradient); };
-}
 
 VectorXd one(double x) { return support::constant(1, x); }
 
@@ -61,7 +57,7 @@ TEMPLATE_TEST_CASE("Accumulate steps along the mean of k gradients", "", float, 
   const auto make = [](int x) { return Vector(Vector::Constant(1, TestType(x))); };
   const Sgd<TestType> sgd{{.learning_rate = 1}};
   check(Accumulate{sgd, {.micro_batches = 3}}, make);
-  check(Accumulate<decltype(whole(sgd)), TestType>{whole(sgd), {.micro_batches = 3}}, make);
+  check(Accumulate<decltype(whole_step(sgd)), TestType>{whole_step(sgd), {.micro_batches = 3}}, make);
 }
 
 TEST_CASE("the optimizer and its schedules tick once for k gradients") {
@@ -88,7 +84,7 @@ TEST_CASE("an average around Accumulate folds once per real step, one inside too
   Averaged around{Accumulate{Sgd{{.learning_rate = 1}}}, TailAverage{}, Ema{{.decay = decay, .bias_correction = false}},
                   Lawa{{.window = 2}}};
   Accumulate inside{Averaged{Sgd{{.learning_rate = 1}}, TailAverage{}}};
-  Averaged around_whole{Accumulate{whole(Sgd{{.learning_rate = 1}})}, TailAverage{},
+  Averaged around_whole{Accumulate{whole_step(Sgd{{.learning_rate = 1}})}, TailAverage{},
                         Ema{{.decay = 0.5, .bias_correction = false}}};
   const Values gradients{1, 3, 1, 1, 2, 2, 7};
   const Values expected{8, 6, 6, 5, 5, 3, 3};
@@ -135,7 +131,7 @@ TEST_CASE("Accumulate{ClipNorm} clips the accumulated gradient, ClipNorm{Accumul
     CHECK(each.clipped() == 1);
   };
   check(Sgd{{.learning_rate = 1}});
-  check(whole(Sgd{{.learning_rate = 1}}));
+  check(whole_step(Sgd{{.learning_rate = 1}}));
 
   Accumulate mean{ClipValue{Sgd{{.learning_rate = 1}}}};
   CHECK(places(mean, {6, -2}) == Values{8, 7});
@@ -179,7 +175,7 @@ TEST_CASE("gradients of several holders add up to the same mean") {
           CHECK(checks::same_vectors(of_params.read(), expected));
         };
         check(Accumulate{Sgd{}, {.micro_batches = 5}});
-        check(Accumulate{whole(Sgd{}), {.micro_batches = 5}});
+        check(Accumulate{whole_step(Sgd{}), {.micro_batches = 5}});
       });
 }
 
@@ -229,7 +225,7 @@ TEST_CASE("a step of Accumulate that throws has not added its gradient") {
     CHECK(accumulate.pending() == 0);
   };
   check(Sgd{{.learning_rate = rate}});
-  check(whole(Sgd{{.learning_rate = rate}}));
+  check(whole_step(Sgd{{.learning_rate = rate}}));
 }
 
 TEST_CASE("Accumulate can be copied and reset") {

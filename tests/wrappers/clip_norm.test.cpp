@@ -15,16 +15,7 @@ using support::close;
 using support::error_of;
 using support::infinity;
 using support::not_a_number;
-
-namespace {
-
-/// The same optimizer without a way to work slice by slice.
-template <class Optimizer>
-auto whole(Optimizer optimizer) {
-  return [optimizer](auto& params, const auto& gradient) mutable { return optimizer.step(params, gradient); };
-}
-
-}  // namespace
+using support::whole_step;
 
 TEST_CASE("ClipNorm scales a gradient that is longer than allowed") {
   ClipNorm clip{Sgd{{.learning_rate = 1}}, {.max_norm = 2.5}};
@@ -145,7 +136,7 @@ TEST_CASE("ClipNorm hides no gradient that is not finite") {
       CHECK(theta[2] == 3);
     };
     if (by_whole) {
-      check(ClipNorm{whole(Sgd{})});
+      check(ClipNorm{whole_step(Sgd{})});
     } else {
       check(ClipNorm{Sgd{}});
     }
@@ -156,7 +147,7 @@ TEST_CASE("ClipNorm around an optimizer that steps whole is the same") {
   const checks::Run<double> run(70);
   const Adam<double> adam{{.learning_rate = 0.1}};
   ClipNorm in_slices{adam, {.max_norm = 8}};
-  ClipNorm by_whole{whole(adam), {.max_norm = 8}};
+  ClipNorm by_whole{whole_step(adam), {.max_norm = 8}};
   VectorXd a = run.start, b = run.start;
   for (const auto& g : run.gradients) {
     CHECK(in_slices.step(a, g));

@@ -13,16 +13,7 @@ using Eigen::VectorXd;
 using support::error_of;
 using support::infinity;
 using support::not_a_number;
-
-namespace {
-
-/// The same optimizer without a way to work slice by slice.
-template <class Optimizer>
-auto whole(Optimizer optimizer) {
-  return [optimizer](auto& params, const auto& gradient) mutable { return optimizer.step(params, gradient); };
-}
-
-}  // namespace
+using support::whole_step;
 
 TEMPLATE_TEST_CASE("ClipValue clamps every coordinate of the gradient", "", float, double, long double, Eigen::half,
                    Eigen::bfloat16) {
@@ -54,7 +45,7 @@ TEST_CASE("ClipValue around an optimizer that steps whole is the same") {
   const checks::Run<double> run(70);
   const Adam<double> adam{{.learning_rate = 0.1}};
   ClipValue in_slices{adam, {.max_value = 0.5}};
-  ClipValue by_whole{whole(adam), {.max_value = 0.5}};
+  ClipValue by_whole{whole_step(adam), {.max_value = 0.5}};
   VectorXd a = run.start, b = run.start;
   for (const auto& g : run.gradients) {
     CHECK(in_slices.step(a, g));

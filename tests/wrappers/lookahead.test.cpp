@@ -15,15 +15,11 @@ using Eigen::VectorXd;
 using support::error_of;
 using support::infinity;
 using support::not_a_number;
+using support::whole_step;
 
 namespace {
 
 using Values = std::vector<double>;
-
-template <class Optimizer>
-auto whole(Optimizer optimizer) {
-  return [optimizer](auto& params, const auto& gradient) mutable { return optimizer.step(params, gradient); };
-}
 
 }  // namespace
 
@@ -63,7 +59,7 @@ TEST_CASE("Lookahead around an optimizer that steps whole is the same") {
   const checks::Run<double> run(70);
   const Adam<double> adam{{.learning_rate = 0.1}};
   Lookahead in_slices{adam, {.every = 2}};
-  Lookahead by_whole{whole(adam), {.every = 2}};
+  Lookahead by_whole{whole_step(adam), {.every = 2}};
   VectorXd a = run.start, b = run.start;
   for (const auto& g : run.gradients) {
     CHECK(in_slices.step(a, g));
@@ -74,13 +70,14 @@ TEST_CASE("Lookahead around an optimizer that steps whole is the same") {
   CHECK(by_whole.steps() == 5);
 
   std::vector<VectorXd> blocks{run.start.head(20), run.start.tail(50)};
-  Lookahead of_set{whole(adam), {.every = 2}};
+  Lookahead of_set{whole_step(adam), {.every = 2}};
   for (const auto& g : run.gradients) of_set.step(blocks, std::vector<VectorXd>{g.head(20), g.tail(50)});
   CHECK(blocks[0] == a.head(20));
   CHECK(blocks[1] == a.tail(50));
 
   Eigen::VectorXf narrow = run.start.cast<float>();
-  Lookahead<decltype(whole(Sgd<float>{})), float> named{whole(Sgd<float>{{.learning_rate = 1}}), {.every = 1}};
+  Lookahead<decltype(whole_step(Sgd<float>{})), float> named{whole_step(Sgd<float>{{.learning_rate = 1}}),
+                                                             {.every = 1}};
   const Eigen::VectorXf g = run.gradients[0].cast<float>();
   const Eigen::VectorXf before = narrow;
   named.step(narrow, g);

@@ -21,15 +21,7 @@ using checks::same_vectors;
 using Eigen::VectorXd;
 using support::infinity;
 using support::not_a_number;
-
-namespace {
-
-template <class Optimizer>
-auto whole(Optimizer optimizer) {
-  return [optimizer](auto& params, const auto& gradient) mutable { return optimizer.step(params, gradient); };
-}
-
-}  // namespace
+using support::whole_step;
 
 TEMPLATE_TEST_CASE("one number that is not finite is enough, wherever it is", "", float, double, long double,
                    Eigen::half, Eigen::bfloat16) {
@@ -134,15 +126,15 @@ TEST_CASE("training goes on as if a gradient that is skipped had never been") {
   const auto inside = [&](const auto& opt) { return outside(opt.optimizer()); };
   check(Averaged{SkipNonFinite{Adam(options)}, ema, textbook, lawa}, outside);
   check(SkipNonFinite{Averaged{Adam(options), ema, textbook, lawa}}, inside);
-  check(Averaged{SkipNonFinite{whole(Adam(options))}, ema, textbook, lawa}, outside);
-  check(SkipNonFinite{Averaged{whole(Adam(options)), ema, textbook, lawa}}, inside);
+  check(Averaged{SkipNonFinite{whole_step(Adam(options))}, ema, textbook, lawa}, outside);
+  check(SkipNonFinite{Averaged{whole_step(Adam(options)), ema, textbook, lawa}}, inside);
   check(Averaged{Lookahead{SkipNonFinite{Adam(options)}, {.every = 2}}, ema, textbook, lawa}, outside);
   check(SkipNonFinite{Averaged{Lookahead{Adam(options), {.every = 2}}, ema, textbook, lawa}}, inside);
   check(Averaged{ClipNorm{SkipNonFinite{Adam(options)}}, ema, textbook, lawa}, outside);
   check(Averaged{SkipNonFinite{ClipNorm{Adam(options)}}, ema, textbook, lawa}, outside);
   check(Averaged{ClipValue{SkipNonFinite{Adam(options)}}, ema, textbook, lawa}, outside);
-  check(Averaged{SkipNonFinite{ClipNorm{whole(Adam(options))}}, ema, textbook, lawa}, outside);
-  check(Averaged{ClipNorm{SkipNonFinite{whole(Adam(options))}}, ema, textbook, lawa}, outside);
+  check(Averaged{SkipNonFinite{ClipNorm{whole_step(Adam(options))}}, ema, textbook, lawa}, outside);
+  check(Averaged{ClipNorm{SkipNonFinite{whole_step(Adam(options))}}, ema, textbook, lawa}, outside);
 }
 
 TEST_CASE("an infinity is seen behind a clamp, however the optimizer steps") {
@@ -153,7 +145,7 @@ TEST_CASE("an infinity is seen behind a clamp, however the optimizer steps") {
     CHECK(clip.optimizer().skipped() == 1);
   };
   check(ClipValue{SkipNonFinite{Sgd{}}});
-  check(ClipValue{SkipNonFinite{whole(Sgd{})}});
+  check(ClipValue{SkipNonFinite{whole_step(Sgd{})}});
 }
 
 TEST_CASE("a bad micro-batch is not added, or spoils the step it is part of") {

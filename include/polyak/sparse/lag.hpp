@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <concepts>
+#include <utility>
 
 #include "polyak/concepts.hpp"
 
@@ -45,13 +46,18 @@ class Lag {
   [[nodiscard]] static bool follows(const Fold& fold, bool has_average) noexcept {
     return fold.idle() ? !has_average : fold.gain() == 1;
   }
-  /// To be called before a step that s does not follow; u must be 0 by then.
-  void separate() noexcept { together_ = false; }
+  /// Begins a step; true where u is to be set to 0 first, as it is from now on to be read.
+  [[nodiscard]] bool begin(bool follows) noexcept {
+    const bool parts = together_ && !follows;
+    if (parts) together_ = false;
+    return parts && std::exchange(lagging_, false);
+  }
   /// θ ← (1 − loss) θ, for loss in [0, 1].
   void shrink(double loss) noexcept { c_ = std::fma(-loss, c_, c_); }
   /// s ← s + gain (θ − s), once the weights have moved.
   template <class Fold>
   void fold(const Fold& fold, bool follows) noexcept {
+    lagging_ = lagging_ || !follows;
     if (follows) {
       a_ = weight_ = 1;
       b_ = c_;
@@ -67,6 +73,7 @@ class Lag {
   void rescaled() noexcept {
     c_ = a_ = 1;
     b_ = weight_ = together_ ? 1 : 0;
+    lagging_ = lagging_ || !together_;
   }
 
   /// True when v is to be set to θ and u to s before the next step: when a scale nears the end of the range of Scalar,
@@ -84,6 +91,7 @@ class Lag {
   double a_ = 1;
   double weight_ = 1;  // in s, of the folds since v was last set to θ
   bool together_ = true;
+  bool lagging_ = false;  // some u is not 0
 };
 
 }  // namespace detail

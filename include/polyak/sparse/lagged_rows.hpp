@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -69,11 +70,7 @@ class LaggedRows {
   /// Begins a step that shrinks all weights by 1 − loss before any other moves; the average follows it or keeps its
   /// place.
   void begin(bool follows, double loss) noexcept {
-    if (!follows && lag_.together()) {
-      if (lagging_) sweep([](double v, double) { return std::pair(v, 0.0); });
-      lagging_ = false;
-      lag_.separate();
-    }
+    if (lag_.begin(follows)) sweep([](double v, double) { return std::pair(v, 0.0); });
     lag_.shrink(loss);
     if (lag_.template wants_rescaling<Scalar>()) rescale();
   }
@@ -109,7 +106,6 @@ class LaggedRows {
   template <class Fold>
   void end(const Fold& fold, bool follows) noexcept {
     lag_.fold(fold, follows);
-    lagging_ = lagging_ || !follows;
   }
 
   [[nodiscard]] Matrix weights() const { return read_out(lag_.scale(), 0); }
@@ -204,7 +200,6 @@ class LaggedRows {
   }
 
   Lag lag_;
-  bool lagging_ = false;  // some u is not 0
   std::uint64_t sweeps_ = 0;
   std::size_t outputs_ = 1;
   std::size_t stride_ = 2;

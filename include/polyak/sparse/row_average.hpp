@@ -79,13 +79,9 @@ class RowAverage {
     for_each_chosen([&](Eigen::Index i, Eigen::Index row) { before.row(i) = table.row(row).template cast<double>(); });
 
     const bool follows = detail::Lag::follows(fold, has_average());
-    if (!follows && lag_.together()) {
-      if (lagging_) {
-        u_.setZero();
-        ++sweeps_;
-      }
-      lagging_ = false;
-      lag_.separate();
+    if (lag_.begin(follows)) {
+      u_.setZero();
+      ++sweeps_;
     }
     if (lag_.template wants_rescaling<Shadow>()) rescale(table);
     moving_ = true;
@@ -102,7 +98,6 @@ class RowAverage {
     if (table.rows() != u_.rows() || table.cols() != u_.cols()) {
       detail::throw_bad_order(name, "the table must keep its size while a step moves rows");
     }
-    lagging_ = lagging_ || !follows;
     if (!follows) {
       const auto counterweight = static_cast<Shadow>(lag_.counterweight());
       for_each_chosen([&](Eigen::Index i, Eigen::Index row) {
@@ -140,9 +135,7 @@ class RowAverage {
   void detach(const Eigen::MatrixBase<Table>& table) {
     check(table);
     if (!has_average()) return;
-    lagging_ = true;
-    if (lag_.together()) u_.setZero();
-    lag_.separate();
+    if (lag_.begin(false)) u_.setZero();
     rescale(table);
   }
 
@@ -161,7 +154,6 @@ class RowAverage {
     averager_.reset();
     lag_ = {};
     u_.setZero();
-    lagging_ = false;
     sweeps_ = 0;
   }
 
@@ -213,7 +205,6 @@ class RowAverage {
   Averager averager_;
   detail::Lag lag_;
   Matrix u_;
-  bool lagging_ = false;  // some u is not 0
   bool moving_ = false;
   std::uint64_t sweeps_ = 0;
   std::vector<Eigen::Index> rows_;  // of the step at hand, each once

@@ -153,8 +153,8 @@ class SparseLinear {
   [[nodiscard]] double start_mass() const noexcept { return averager_.start_mass(); }
   /// How often all features were visited, O(features · outputs), to fold the scales back into the numbers. About every
   /// 166/(1−β) steps of an EMA, and with L2 of strength λ at rate η every 5/λη steps where the average looks back
-  /// further than that, else every 166/λη. For float, 21 stands for 166. And
-  /// once in the step after a gain of 1 that was not the first.
+  /// further than that, else every 166/λη. For float, 21 stands for 166. And once in the step after a gain of 1 that
+  /// was not the first.
   [[nodiscard]] std::uint64_t sweeps() const noexcept { return rows_.sweeps(); }
   /// Bytes that the numbers of all features take.
   [[nodiscard]] std::size_t memory() const noexcept { return rows_.bytes() + paid_.size() * sizeof(double); }
