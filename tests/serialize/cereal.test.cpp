@@ -1,15 +1,33 @@
 #include <cereal/archives/json.hpp>
 #include <cereal/archives/portable_binary.hpp>
 #include <cereal/archives/xml.hpp>
+#include <cereal/types/vector.hpp>
 
 #include <exception>
+#include <istream>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "serialize/libraries.hpp"
 
 namespace {
+
+// [saving]
+template <class Optimizer>
+void save(std::ostream& file, const std::vector<float>& theta, const Optimizer& opt) {
+  cereal::PortableBinaryOutputArchive archive(file);
+  archive(theta, opt);  // the weights are yours; opt is an Averaged, say
+}
+
+template <class Optimizer>
+void resume(std::istream& file, std::vector<float>& theta, Optimizer& opt) {
+  cereal::PortableBinaryInputArchive archive(file);
+  archive(theta, opt);  // opt was made with the options of the one that was saved, or this throws and says what differs
+}
+// [/saving]
 
 /// Archives are flushed when they go. One of them is tried on everything.
 template <class Output, class Input>
@@ -48,3 +66,17 @@ TEST_CASE("cereal: portable binary", "[serialize]") {
 }
 TEST_CASE("cereal: JSON", "[serialize]") { check_archives<cereal::JSONOutputArchive, cereal::JSONInputArchive>(); }
 TEST_CASE("cereal: XML", "[serialize]") { check_archives<cereal::XMLOutputArchive, cereal::XMLInputArchive>(); }
+
+TEST_CASE("a run goes on in another process", "[serialize]") {
+  const polyak::Averaged fresh{polyak::AdamW<float>{}, polyak::Ema{}};
+  auto opt = fresh, resumed = fresh;
+  std::vector<float> theta{1, 2, 3}, its_theta;
+  for (int t = 0; t < 4; ++t) opt.step(theta, theta);
+  std::stringstream file;
+  save(file, theta, opt);
+  resume(file, its_theta, resumed);
+  opt.step(theta, theta);
+  resumed.step(its_theta, its_theta);
+  CHECK(support::same_bits(its_theta, theta));
+  CHECK(support::same_bits(resumed.average(), opt.average()));
+}
