@@ -16,6 +16,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/io/crc64.hpp"
 #include "polyak/detail/io/file_error.hpp"
+#include "polyak/detail/io/matrix_order.hpp"
 #include "polyak/detail/io/replacement_file.hpp"
 #include "polyak/detail/io/scalar_type.hpp"
 
@@ -90,7 +91,7 @@ class CheckpointWriter {
     put_number(std::uint8_t{0});
     put_number(std::uint64_t{shape.rows});
     put_number(std::uint64_t{shape.cols});
-    put_scalars(data, shape.size());
+    encode_in_stretches(data, shape.size(), [this](std::span<const std::byte> bytes) { put(bytes); });
   }
 
   void finish() {
@@ -101,27 +102,6 @@ class CheckpointWriter {
   }
 
  private:
-  static constexpr std::size_t stretch = 128 * 1024;  // still in the cache when it is written after its checksum
-
-  template <FileScalar T>
-  void put_scalars(const T* data, std::size_t n) {
-    if constexpr (lies_as_in_file<T>) {
-      for (std::span rest(data, n); !rest.empty();) {
-        const auto some = rest.first(std::min(rest.size(), stretch / sizeof(T)));
-        put(std::as_bytes(some));
-        rest = rest.subspan(some.size());
-      }
-    } else {
-      constexpr std::size_t width = size_of(scalar_type_of<T>());
-      std::array<std::byte, 256 * width> bytes;
-      for (std::size_t i = 0; i < n;) {
-        const std::size_t some = std::min<std::size_t>(n - i, 256);
-        encode(data + i, some, bytes.data());
-        put(std::span(bytes).first(some * width));
-        i += some;
-      }
-    }
-  }
   template <std::unsigned_integral T>
   void put_number(T x) {
     std::array<std::byte, sizeof(T)> bytes;
@@ -152,10 +132,6 @@ struct CheckpointEntry {
   [[nodiscard]] std::size_t size() const noexcept { return shape.size(); }
 };
 
-[[nodiscard]] inline std::string to_text(const BlockShape& shape) {
-  return std::to_string(shape.rows) + " x " + std::to_string(shape.cols) +
-         (shape.row_major && shape.rows > 1 && shape.cols > 1 ? " row-major" : "");
-}
 /// "weights" (float64, 3 x 1)
 [[nodiscard]] inline std::string to_text(const CheckpointEntry& entry) {
   return '"' + std::string(entry.name) + "\" (" + to_text(entry.type) + ", " + to_text(entry.shape) + ')';

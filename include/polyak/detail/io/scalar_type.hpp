@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <type_traits>
 
@@ -171,6 +172,27 @@ void decode(const std::byte* from, std::size_t n, T* to) noexcept {
       std::memcpy(bytes.data(), from, width);
       if constexpr (std::endian::native == std::endian::big) std::reverse(bytes.begin(), bytes.end());
       std::memcpy(static_cast<void*>(to + i), bytes.data(), value_bytes<T>);
+    }
+  }
+}
+
+/// Calls f(bytes) with n scalars as they lie in a file, a stretch at a time that stays in the cache; copies none that
+/// lie so in memory.
+template <FileScalar T, class F>
+void encode_in_stretches(const T* from, std::size_t n, F f) {
+  if constexpr (lies_as_in_file<T>) {
+    constexpr std::size_t stretch = 128 * 1024 / sizeof(T);
+    for (std::size_t some; n > 0; from += some, n -= some) {
+      some = std::min(n, stretch);
+      f(std::as_bytes(std::span(from, some)));
+    }
+  } else {
+    constexpr std::size_t width = size_of(scalar_type_of<T>());
+    std::array<std::byte, 256 * width> bytes;
+    for (std::size_t some; n > 0; from += some, n -= some) {
+      some = std::min<std::size_t>(n, 256);
+      encode(from, some, bytes.data());
+      f(std::span<const std::byte>(bytes.data(), some * width));
     }
   }
 }
