@@ -371,11 +371,25 @@ TEST_CASE("a learning rate that was set is state", "[serialize]") {
   serialize::load(serialize::save(saved), present);
   CHECK(present.learning_rate() == 0.5);
   CHECK(present.options().learning_rate.is_number());
-  CHECK(serialize::save(present) == serialize::save(saved));  // set here as well
-  // A rate that was not set is not what was set.
-  Sgd<> never_set{{.learning_rate = cosine}};
+  CHECK(serialize::save(present) == serialize::save(saved));
+  // It replaces one that was set, and is replaced by one from before it was set.
+  saved.set_learning_rate(0.25);
+  serialize::load(serialize::save(saved), present);
+  CHECK(present.learning_rate() == 0.25);
+  Sgd<> never_set{{.learning_rate = 0.1}};
+  serialize::load(serialize::save(never_set), present);
+  CHECK(present.learning_rate() == 0.1);
+  CHECK(serialize::save(present) == serialize::save(never_set));
+  // From then on it is an option again.
+  never_set = Sgd<>{{.learning_rate = 1}};
   CHECK(error_of([&] { serialize::load(serialize::save(never_set), present); }) ==
+        refused("Sgd", "learning_rate", "1", "0.1"));
+  // A schedule cannot be loaded.
+  Sgd<> scheduled{{.learning_rate = cosine}};
+  present.set_learning_rate(0.5);
+  CHECK(error_of([&] { serialize::load(serialize::save(scheduled), present); }) ==
         refused("Sgd", "learning_rate", "Cosine(initial 0.1, final 0, steps 10)", "0.5"));
+  CHECK(present.learning_rate() == 0.5);
 
   // A schedule that was set must be set again.
   saved.set_learning_rate(Constant(0.25));
