@@ -91,6 +91,7 @@ bool check_sparse() {
 
 int main() {
   std::cout.precision(12);
+  std::cout << std::unitbuf;
   try {
     const bool dense = check_dense();
     const bool sparse = check_sparse();
