@@ -13,6 +13,7 @@
 #include "polyak/averagers/averager.hpp"
 #include "polyak/averagers/ema.hpp"
 #include "polyak/concepts.hpp"
+#include "polyak/detail/parallel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
@@ -57,6 +58,7 @@ struct FoldPack;
 template <std::size_t... Is, class... Folds>
 struct FoldPack<std::index_sequence<Is...>, Folds...> : NumberedFold<Is, Folds>... {
   static constexpr bool elementwise = (ElementwiseFold<Folds> && ...);
+  static constexpr bool concurrent = (Concurrent<Folds> && ...);
 
   template <class F>
   decltype(auto) apply(F f) const noexcept {
@@ -76,6 +78,8 @@ template <class... Averagers>
 template <class Update, class Folds>
 class AveragedUpdate {
  public:
+  static constexpr bool concurrent = Concurrent<Update> && Folds::concurrent;
+
   template <class Optimizer, class Averagers, class View>
   AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
       : update_(optimizer.begin_step(view)), folds_(begin_folds(averagers, view.layout())) {}
@@ -260,7 +264,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     using Weights = std::span<const scalar_of<P&>>;
     const auto folds = detail::begin_folds(averagers_, detail::layout_of(params, name));
     const auto show = [&](auto how) {
-      detail::for_each_block(params, name, [&](std::size_t offset, Weights weights) {
+      detail::for_each_part<Concurrent<decltype(folds)>>(params, name, [&](std::size_t offset, Weights weights) {
         folds.apply([&](const auto&... fold) { (how(fold, offset, weights), ...); });
       });
     };

@@ -146,6 +146,11 @@ concept ElementwiseUpdateOf = UpdateOf<U, Scalar> && requires(U& update, const S
   } noexcept -> std::same_as<bool>;
 };
 
+/// An update or a fold that says `concurrent` may be given slices from several threads at a time, each coordinate once
+/// a step; so it is where OpenMP is on. It writes nothing then but what belongs to the coordinates at hand.
+template <class T>
+concept Concurrent = requires { requires T::concurrent; };
+
 /// A slice-wise optimizer's begin_step(view) checks all that can fail, moves nothing, and returns an update.
 template <class O>
 concept SlicewiseOptimizer = requires(O& optimizer, const StepView<typename O::scalar_type>& view) {

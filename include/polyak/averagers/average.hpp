@@ -16,6 +16,7 @@
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/detail/parallel.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
 
@@ -92,7 +93,7 @@ class Average {
   void copy_average_to(P&& params) const {
     const shadow_type* const source = average().data();
     require_target(detail::layout_of(params, name_));
-    detail::for_each_block(params, name_, [source](std::size_t offset, auto target) {
+    detail::for_each_part<true>(params, name_, [source](std::size_t offset, auto target) {
       detail::assign(target.data(), source + offset, target.size());
     });
   }

@@ -13,6 +13,7 @@
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/detail/parallel.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -56,7 +57,7 @@ class Averager : public Average<Shadow> {
       detail::throw_bad_order(name_, "the first gain is below 1, so start_from(weights) must come before update");
     }
     if (!this->has_average() && !started_ && this->due_in(2) && first_gain() != 1) start_from(params);
-    detail::for_each_block(params, name_, [&](std::size_t offset, auto weights) {
+    detail::for_each_part<true>(params, name_, [&](std::size_t offset, auto weights) {
       fold.after(offset, std::span<const scalar_of<const P&>>(weights));
     });
     fold.commit();
@@ -158,6 +159,8 @@ class Averager : public Average<Shadow> {
 template <class Gain, class Shadow>
 class Averager<Gain, Shadow>::Fold {
  public:
+  static constexpr bool concurrent = true;
+
   /// True where s_0 is still unknown: `before` takes it from the weights as they are before the step.
   [[nodiscard]] bool wants_start() const noexcept { return wants_start_; }
 

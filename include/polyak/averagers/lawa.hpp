@@ -13,6 +13,7 @@
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/detail/parallel.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -49,7 +50,7 @@ class Lawa : public Average<Shadow> {
   template <ReadableParameters P>
   void update(const P& params) {
     auto fold = begin_fold(detail::layout_of(params, name));
-    detail::for_each_block(params, name, [&](std::size_t offset, auto weights) {
+    detail::for_each_part<true>(params, name, [&](std::size_t offset, auto weights) {
       fold.after(offset, std::span<const scalar_of<const P&>>(weights));
     });
     fold.commit();
@@ -118,6 +119,8 @@ class Lawa : public Average<Shadow> {
 template <class Shadow>
 class Lawa<Shadow>::Fold {
  public:
+  static constexpr bool concurrent = true;
+
   template <FloatingPoint Weight>
   void before(std::size_t, std::span<const Weight>) const noexcept {}
 

@@ -188,6 +188,8 @@ class Coordinatewise {
 template <class Rule>
 class Coordinatewise<Rule>::Update {
  public:
+  static constexpr bool concurrent = true;
+
   template <class Grad>
   void operator()(const Slice<scalar_type, Grad>& slice) const noexcept {
     visit(slice, [n = slice.params.size()](auto move) { for_each_index(n, move); });

@@ -9,6 +9,10 @@
 
 #include "polyak/detail/finite.hpp"
 
+#if !defined(__cpp_exceptions)
+#error "polyak reports misuse by exceptions: compile without -fno-exceptions"
+#endif
+
 // Every message reads "polyak::Class: member rule, got value". The helpers that build one are cold and out of line, so
 // a check costs its caller a compare and a branch.
 

@@ -188,6 +188,8 @@ template <class Wrapper, class Optimizer>
 template <class Inner>
 class GradientWrapper<Wrapper, Optimizer>::Update {
  public:
+  static constexpr bool concurrent = Concurrent<Inner>;
+
   Update(Wrapper& wrapper, const Verdict& verdict) : wrapper_(&wrapper), verdict_(verdict) {}
   Update(Wrapper& wrapper, const Verdict& verdict, Inner inner)
       : wrapper_(&wrapper), verdict_(verdict), inner_(std::move(inner)) {}

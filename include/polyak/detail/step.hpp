@@ -10,6 +10,7 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/parallel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/parameters.hpp"
 
@@ -189,7 +190,7 @@ template <class Optimizer, class P, class G>
 bool step_in_slices(Optimizer& optimizer, P& params, const G& grad, std::string_view who) {
   return with_view(params, grad, who, [&](const auto& view) {
     auto update = optimizer.begin_step(view);
-    view.for_each([&](const auto& slice) { update(slice); });
+    for_each_part<Concurrent<decltype(update)>>(view, [&](const auto& slice) { update(slice); });
     update.commit();
     return update.taken();
   });

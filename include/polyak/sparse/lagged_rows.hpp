@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -28,7 +29,9 @@ class LaggedRows {
   /// All weights 0. Throws std::invalid_argument where there are more numbers than memory can have.
   LaggedRows(std::size_t features, std::size_t outputs, bool has_state, double state, std::string_view who)
       : outputs_(outputs), stride_(outputs * (has_state ? 3 : 2)) {
-    if (outputs > numbers_.max_size() / 3 || features > numbers_.max_size() / stride_) {
+    const std::size_t most =
+        std::min(numbers_.max_size(), static_cast<std::size_t>(std::numeric_limits<Eigen::Index>::max()));
+    if (outputs > most / 3 || features > most / stride_) {
       throw_bad_value(who, "features times outputs must fit in memory", std::uint64_t{features});
     }
     numbers_.assign(features * stride_, Scalar(0));

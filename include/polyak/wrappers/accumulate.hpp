@@ -12,6 +12,7 @@
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/gradient_wrapper.hpp"
 #include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/parallel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
@@ -132,7 +133,7 @@ class Accumulate {
     }
     if (!last()) return;
     mean_.resize(n);
-    view.for_each([&](const Slice<Scalar>& slice) {
+    detail::for_each_part<true>(view, [&](const Slice<Scalar>& slice) {
       const auto g = detail::filtered(slice, view.filter()).grad;
       for (std::size_t i = 0; i < slice.params.size(); ++i) {
         const auto at = static_cast<Eigen::Index>(slice.offset + i);
@@ -148,7 +149,7 @@ class Accumulate {
       taken = detail::with_shaped(params, mean_.data(),
                                   [&](const auto& mean) { return detail::step_whole(optimizer_, params, mean); });
     } else {
-      view.for_each([&](const auto& slice) { add(slice); });
+      detail::for_each_part<true>(view, [&](const auto& slice) { add(slice); });
     }
     count();
     return taken;
@@ -178,6 +179,8 @@ template <class Optimizer, FloatingPoint Scalar>
 template <class Inner>
 class Accumulate<Optimizer, Scalar>::Update {
  public:
+  static constexpr bool concurrent = Concurrent<Inner>;
+
   explicit Update(Accumulate& owner) : owner_(&owner) {}
   Update(Accumulate& owner, Inner inner) : owner_(&owner), inner_(std::move(inner)) {}
 

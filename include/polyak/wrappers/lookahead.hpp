@@ -181,6 +181,8 @@ template <class Optimizer, FloatingPoint Scalar>
 template <class Inner>
 class Lookahead<Optimizer, Scalar>::Update {
  public:
+  static constexpr bool concurrent = Concurrent<Inner>;
+
   Update(Lookahead& owner, Inner inner) : owner_(&owner), inner_(std::move(inner)) {}
 
   template <class Grad>

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string_view>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/parameters.hpp"
+
+// One pass over large parameters by several threads: where the compiler has OpenMP on, as linking OpenMP::OpenMP_CXX
+// does, unless POLYAK_USE_OPENMP is 0. Elsewhere it is the plain loop, and nothing else.
+
+#if defined(_OPENMP) && (!defined(POLYAK_USE_OPENMP) || POLYAK_USE_OPENMP)
+#include <omp.h>
+
+#include <cfenv>
+#elif defined(POLYAK_USE_OPENMP) && POLYAK_USE_OPENMP
+#error "polyak: POLYAK_USE_OPENMP needs a compiler with OpenMP on: link OpenMP::OpenMP_CXX"
+#endif
+
+namespace polyak::detail {
+
+/// Which share of the coordinates a thread has: number `index` of `count`, about equal, in order.
+struct Share {
+  std::size_t index = 0;
+  std::size_t count = 1;
+};
+
+/// A part of a block.
+struct Part {
+  std::size_t from, to;
+};
+
+/// What falls to a share of a block that begins at `offset` among `all` coordinates. Blocks are cut at whole slices
+/// from their beginning, so that a coordinate takes the same way through a loop whatever the number of shares, and
+/// shares have no cache line of an aligned block in common.
+template <FloatingPoint Scalar>
+[[nodiscard]] constexpr Part part_of(Share share, std::size_t all, std::size_t offset, std::size_t size) noexcept {
+  constexpr std::size_t length = slice_bytes / sizeof(Scalar);
+  const auto cut = [&](std::size_t i) {
+    const std::size_t at = all / share.count * i + std::min(i, all % share.count);
+    if (at <= offset) return std::size_t{0};
+    return at - offset >= size ? size : (at - offset) / length * length;
+  };
+  return {cut(share.index), cut(share.index + 1)};
+}
+
+/// Calls f with the slices of a step that fall to one share.
+template <FloatingPoint Scalar, class F>
+void for_each_in(Share share, const StepView<Scalar>& view, F f) {
+  const std::size_t all = view.layout().size();
+  view.for_each([&](const Slice<Scalar>& slice) {
+    const Part part = part_of<Scalar>(share, all, slice.offset, slice.params.size());
+    if (part.from < part.to) f(slice.sub(part.from, part.to - part.from));
+  });
+}
+/// Calls f(offset, span) for what falls to one share of `all` coordinates.
+template <ReadableParameters P, class F>
+void for_each_in(Share share, std::size_t all, P& params, std::string_view who, F f) {
+  for_each_block(params, who, [&](std::size_t offset, auto block) {
+    const Part part = part_of<scalar_of<P&>>(share, all, offset, block.size());
+    if (part.from < part.to) f(offset + part.from, block.subspan(part.from, part.to - part.from));
+  });
+}
+
+#if defined(_OPENMP) && (!defined(POLYAK_USE_OPENMP) || POLYAK_USE_OPENMP)
+
+/// Coordinates that are worth a thread: for fewer, waking it costs more than it saves.
+inline constexpr std::size_t grain = std::size_t{1} << 17;
+
+/// As many threads as OpenMP would take, but one where a thread of a team asks: the others have work of their own.
+[[nodiscard]] inline std::size_t threads_for(std::size_t n) noexcept {
+  if (n < 2 * grain || omp_in_parallel()) return 1;
+  return std::min(static_cast<std::size_t>(omp_get_max_threads()), n / grain);
+}
+
+/// Calls f with every share of n coordinates. All threads round, and flush subnormals, as the calling one does, which
+/// is told of their floating-point exceptions.
+template <class F>
+void in_shares(std::size_t n, const F& f) noexcept {
+  const std::size_t threads = threads_for(n);
+  if (threads <= 1) return f(Share{});
+  std::fenv_t mode;
+  std::fegetenv(&mode);
+  int raised = 0;
+#pragma omp parallel num_threads(static_cast<int>(threads)) reduction(| : raised)
+  {
+    std::fenv_t own;
+    std::fegetenv(&own);
+    std::fesetenv(&mode);
+    f(Share{static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads())});
+    raised = std::fetestexcept(FE_ALL_EXCEPT);
+    std::fesetenv(&own);
+  }
+  std::feraiseexcept(raised);
+}
+
+template <bool Concurrent, FloatingPoint Scalar, class F>
+void for_each_part(const StepView<Scalar>& view, F f) {
+  if constexpr (Concurrent) {
+    in_shares(view.layout().size(), [&](Share share) { for_each_in(share, view, f); });
+  } else {
+    view.for_each(f);
+  }
+}
+template <bool Concurrent, ReadableParameters P, class F>
+void for_each_part(P& params, std::string_view who, F f) {
+  if constexpr (Concurrent) {
+    const std::size_t all = layout_of(params, who).size();
+    in_shares(all, [&](Share share) { for_each_in(share, all, params, who, f); });
+  } else {
+    for_each_block(params, who, f);
+  }
+}
+
+#else
+
+/// Calls f with every block of a step; where Concurrent and OpenMP is on, with parts of them from several threads at a
+/// time.
+template <bool Concurrent, FloatingPoint Scalar, class F>
+void for_each_part(const StepView<Scalar>& view, F f) {
+  view.for_each(f);
+}
+/// The same of f(offset, span) for parameters. They must have been looked at before, so that nothing throws.
+template <bool Concurrent, ReadableParameters P, class F>
+void for_each_part(P& params, std::string_view who, F f) {
+  for_each_block(params, who, f);
+}
+
+#endif
+
+}  // namespace polyak::detail

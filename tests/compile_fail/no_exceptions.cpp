@@ -1,0 +1,1 @@
+#include <polyak/polyak.hpp>
