@@ -134,6 +134,8 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { require_nothing_swapped(optimizer_); }
+  /// Throws what an average inside has held back while the step was under way.
+  void throw_pending() { detail::throw_pending(optimizer_); }
 
  protected:
   explicit GradientWrapper(Optimizer trainer) : optimizer_(std::move(trainer)) {}
@@ -168,6 +170,8 @@ template <class Wrapper, class Optimizer>
 template <class Inner>
 class GradientWrapper<Wrapper, Optimizer>::Update {
  public:
+  static constexpr bool late = LateUpdate<Inner>;
+
   Update(Wrapper& wrapper, const Verdict& verdict) : wrapper_(&wrapper), verdict_(verdict) {}
   Update(Wrapper& wrapper, const Verdict& verdict, Inner inner)
       : wrapper_(&wrapper), verdict_(verdict), inner_(std::move(inner)) {}

@@ -183,6 +183,18 @@ auto with_view(P& params, const G& grad, std::string_view who, F f) {
   }
 }
 
+/// Stands for the view of a step that nobody looks at again.
+struct NoView {
+  template <class View>
+  explicit NoView(const View&) noexcept {}
+};
+
+/// Throws what this part has held back while its step was under way.
+template <class Part>
+void throw_pending(Part& part) {
+  if constexpr (requires { part.throw_pending(); }) part.throw_pending();
+}
+
 /// A whole step of a slice-wise optimizer: all that can throw, then one pass that cannot, then the tick. True if a step
 /// was taken.
 template <class Optimizer, class P, class G>
@@ -191,6 +203,7 @@ bool step_in_slices(Optimizer& optimizer, P& params, const G& grad, std::string_
     auto update = optimizer.begin_step(view);
     view.for_each([&](const auto& slice) { update(slice); });
     update.commit();
+    throw_pending(optimizer);
     return update.taken();
   });
 }

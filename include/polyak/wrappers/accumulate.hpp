@@ -72,6 +72,8 @@ class Accumulate {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
+  /// Throws what an average inside has held back while the step was under way.
+  void throw_pending() { detail::throw_pending(optimizer_); }
 
   /// Back to the state after construction: drops what is added up, and resets the optimizer where it offers reset().
   void reset() {
@@ -145,6 +147,8 @@ template <class Optimizer, FloatingPoint Scalar>
 template <class Inner>
 class Accumulate<Optimizer, Scalar>::Update {
  public:
+  static constexpr bool late = LateUpdate<Inner>;
+
   explicit Update(Accumulate& owner) : owner_(&owner) {}
   Update(Accumulate& owner, Inner inner) : owner_(&owner), inner_(std::move(inner)) {}
 
