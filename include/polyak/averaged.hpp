@@ -219,7 +219,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
       if constexpr (SlicewiseOptimizer<Optimizer>) {
         return detail::step_in_slices(*this, params, grad, name);
       } else {
-        const bool taken = step_whole(params, grad);
+        const bool taken = step_quietly(params, grad);
         throw_pending();
         return taken;
       }
@@ -272,6 +272,27 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     std::apply([](const auto&... each) { (detail::require_nothing_swapped(each), ...); }, averagers_);
   }
 
+  /// A step taken as a whole; what averages have to throw of it is held back for throw_pending.
+  template <class P, class G>
+  bool step_quietly(P& params, const G& grad)
+    requires(!SlicewiseOptimizer<Optimizer>)
+  {
+    using Weights = std::span<const scalar_of<P&>>;
+    const auto folds = detail::begin_folds(averagers_, detail::layout_of(params, name));
+    const auto pass = [&](auto how) {
+      detail::for_each_block(params, name, [&](std::size_t offset, Weights weights) {
+        folds.apply([&](const auto&... fold) { (how(fold, offset, weights), ...); });
+      });
+    };
+    pass([](const auto& fold, std::size_t offset, Weights weights) { fold.before(offset, weights); });
+    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
+    pass([](const auto& fold, std::size_t offset, Weights weights) { detail::show(fold, offset, weights); });
+    if (folds.apply([](const auto&... fold) { return (detail::is_outstanding(fold) || ...); })) {
+      pass([](const auto& fold, std::size_t offset, Weights weights) { detail::catch_up(fold, offset, weights); });
+    }
+    folds.apply([](const auto&... fold) { (fold.commit(), ...); });
+    return true;
+  }
   /// Throws what an average, of nested ones too, has held back while the step was under way: see Guarded.
   void throw_pending() {
     detail::throw_pending(optimizer_);
@@ -300,25 +321,6 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     static_assert(I != only || n_averagers == 1,
                   "polyak::Averaged: name one of several averagers by index, as in average<1>()");
     return I == only ? 0 : I;
-  }
-
-  template <class P, class G>
-  bool step_whole(P& params, const G& grad) {
-    using Weights = std::span<const scalar_of<P&>>;
-    const auto folds = detail::begin_folds(averagers_, detail::layout_of(params, name));
-    const auto pass = [&](auto how) {
-      detail::for_each_block(params, name, [&](std::size_t offset, Weights weights) {
-        folds.apply([&](const auto&... fold) { (how(fold, offset, weights), ...); });
-      });
-    };
-    pass([](const auto& fold, std::size_t offset, Weights weights) { fold.before(offset, weights); });
-    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
-    pass([](const auto& fold, std::size_t offset, Weights weights) { detail::show(fold, offset, weights); });
-    if (folds.apply([](const auto&... fold) { return (detail::is_outstanding(fold) || ...); })) {
-      pass([](const auto& fold, std::size_t offset, Weights weights) { detail::catch_up(fold, offset, weights); });
-    }
-    folds.apply([](const auto&... fold) { (fold.commit(), ...); });
-    return true;
   }
 
   Optimizer optimizer_;

@@ -435,6 +435,35 @@ TEST_CASE("inside an Averaged, step throws once all else is done") {
   check(ClipValue{Averaged{sgd, guarded, Ema{}, quiet}, {.max_value = 9}}, sgd, inner);
 }
 
+TEST_CASE("wrappers count a step that throws, whole or not") {
+  const auto check = [](auto optimizer) {
+    const Guarded<TailAverage<>> guarded{TailAverage{}, raise};
+    const VectorXd g{{1, 1}};
+    VectorXd theta{{1, 2}};
+    Averaged sums{Accumulate{Averaged{optimizer, guarded}}, Ema{}};
+    CHECK_FALSE(sums.step(theta, g));
+    CHECK(error_of([&] { sums.step(theta, VectorXd{{1, infinity}}); }).find("must be finite") != std::string::npos);
+    CHECK(sums.optimizer().pending() == 0);
+    CHECK(sums.averager().steps() == 1);
+    theta << 1, 2;
+    CHECK_FALSE(sums.step(theta, g));
+    CHECK(sums.step(theta, g));
+    CHECK(sums.optimizer().optimizer().averager().steps() == 2);
+    CHECK(sums.optimizer().optimizer().averager().count() == 1);
+
+    // The slow weights follow as they would have: φ_0 = (1, 2), and θ_2 − φ_0 is (−2, −∞).
+    Lookahead slow{Lookahead{Averaged{optimizer, guarded}, {.every = 9}}, {.every = 2}};
+    theta << 1, 2;
+    CHECK(slow.step(theta, g));
+    CHECK(error_of([&] { slow.step(theta, VectorXd{{1, infinity}}); }).find("must be finite") != std::string::npos);
+    CHECK(slow.steps() == 2);
+    CHECK(theta == VectorXd{{0, -infinity}});
+  };
+  const Sgd sgd{{.learning_rate = 1}};
+  check(sgd);
+  check(whole_step(sgd));
+}
+
 TEST_CASE("a wrapper that does not ask for the error is told in the next step, before anything is written") {
   Plain plain{Averaged{Sgd{{.learning_rate = 1}}, Guarded{Ema{}, raise}}};
   Averaged opt{plain, TailAverage{}};

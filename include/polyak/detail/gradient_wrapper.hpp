@@ -106,7 +106,9 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
       if constexpr (SlicewiseOptimizer<Optimizer>) {
         return step_in_slices(*this, params, grad, Wrapper::name);
       } else {
-        return with_view(params, grad, Wrapper::name, [&](const auto& view) { return step_whole_along(params, view); });
+        const bool taken = step_quietly(params, grad);
+        throw_pending();
+        return taken;
       }
     }
   }
@@ -134,6 +136,13 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { require_nothing_swapped(optimizer_); }
+  /// A step taken as a whole; what an average inside has to throw of it is held back for throw_pending.
+  template <class P, class G>
+  bool step_quietly(P& params, const G& grad)
+    requires(!SlicewiseOptimizer<Optimizer>)
+  {
+    return with_view(params, grad, Wrapper::name, [&](const auto& view) { return step_whole_along(params, view); });
+  }
   /// Throws what an average inside has held back while the step was under way.
   void throw_pending() { detail::throw_pending(optimizer_); }
 

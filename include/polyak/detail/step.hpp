@@ -215,7 +215,9 @@ bool step_whole(Optimizer& optimizer, P& params, const G& grad) {
                 "polyak: an OptimizerOf parameters has step(params, grad), or is callable as (params, grad); behind a "
                 "wrapper it is given the gradient as an Eigen::Map, a std::span, or a set of them");
   const auto run = [&]() -> decltype(auto) {
-    if constexpr (requires { optimizer.step(params, grad); }) {
+    if constexpr (requires { optimizer.step_quietly(params, grad); }) {
+      return optimizer.step_quietly(params, grad);
+    } else if constexpr (requires { optimizer.step(params, grad); }) {
       return optimizer.step(params, grad);
     } else {
       return optimizer(params, grad);

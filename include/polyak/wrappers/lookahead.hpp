@@ -50,7 +50,9 @@ class Lookahead {
       if constexpr (SlicewiseOptimizer<Optimizer>) {
         return detail::step_in_slices(*this, params, grad, name);
       } else {
-        return step_whole(params, grad);
+        const bool taken = step_quietly(params, grad);
+        throw_pending();
+        return taken;
       }
     }
   }
@@ -71,6 +73,25 @@ class Lookahead {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
+  /// A step taken as a whole; what an average inside has to throw of it is held back for throw_pending.
+  template <class P, class G>
+  bool step_quietly(P& params, const G& grad)
+    requires(!SlicewiseOptimizer<Optimizer>)
+  {
+    prepare(detail::layout_of(params, name));
+    if (steps_ == 0)
+      detail::for_each_block(params, name, [&](std::size_t offset, auto block) { start(offset, block); });
+    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
+    if (syncs()) {
+      detail::for_each_block(params, name, [&](std::size_t offset, auto block) {
+        using Reading = detail::Read<Scalar>;
+        const Sync<Reading> sync{{block.data()}, block.data(), slow_.data() + offset, alpha()};
+        detail::for_each_index(block.size(), sync);
+      });
+    }
+    ++steps_;
+    return true;
+  }
   /// Throws what an average inside has held back while the step was under way.
   void throw_pending() { detail::throw_pending(optimizer_); }
 
@@ -108,22 +129,6 @@ class Lookahead {
     }
   };
 
-  template <class P, class G>
-  bool step_whole(P& params, const G& grad) {
-    prepare(detail::layout_of(params, name));
-    if (steps_ == 0)
-      detail::for_each_block(params, name, [&](std::size_t offset, auto block) { start(offset, block); });
-    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
-    if (syncs()) {
-      detail::for_each_block(params, name, [&](std::size_t offset, auto block) {
-        using Reading = detail::Read<Scalar>;
-        const Sync<Reading> sync{{block.data()}, block.data(), slow_.data() + offset, alpha()};
-        detail::for_each_index(block.size(), sync);
-      });
-    }
-    ++steps_;
-    return true;
-  }
   void prepare(const Layout& layout) {
     if (steps_ > 0) return layout_.check(layout, name);
     layout_.note(layout);
