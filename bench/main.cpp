@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("flags", POLYAK_BENCH_FLAGS);
   register_vector_steps();
   register_adamw_steps();
+  register_guarded_steps();
   register_set_steps();
   register_sparse_steps();
   register_published();

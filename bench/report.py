@@ -51,6 +51,12 @@ WIDE_SWA = Comparison("`Swa` every 100 steps / plain `Sgd`", "swa_100", "bare")
 TRAINING = Comparison("training with `Ema` / without", "training_with_ema", "training")
 ADAMW_TO_FUSED = Comparison("`AdamW` with `Ema` / hand-fused loop", "adamw_ema_same_width", "adamw_hand_fused")
 ADAMW_TO_EIGEN = Comparison("`AdamW` with `Ema` / four Eigen statements", "adamw_ema_same_width", "adamw_four_eigen")
+GUARDED_EMA = Comparison("`Sgd`: guarded `Ema` / `Ema`", "guarded_ema", "ema")
+GUARDED_SAME_WIDTH = Comparison("`Sgd`: guarded `Ema` / `Ema`, of the weights' scalar", "guarded_ema_same_width",
+                                "ema_same_width")
+GUARDED_ADAMW = Comparison("`AdamW`: guarded `Ema` / `Ema`, of the weights' scalar", "adamw_guarded_ema_same_width",
+                           "adamw_ema_same_width")
+GUARDED_UPDATE = Comparison("`update` alone: guarded `Ema` / `Ema`", "guarded_ema_update", "ema_update")
 EVEN_BLOCKS = Comparison("a set of 50 blocks of round sizes / one vector", "fifty_even_blocks", "one_vector")
 ODD_BLOCKS = Comparison("a set of 50 blocks of odd sizes / one vector", "fifty_odd_blocks", "one_vector")
 SPARSE_UNIFORM = Comparison("sparse, `TailAverage` / by hand without average", "sparse_uniform", "sparse_plain")
@@ -67,6 +73,9 @@ TARGETS = (
     Target(WIDE_SWA, "n ≥ 2¹⁰", SIZES[2:], SCALARS, 1.03),
     Target(ADAMW_TO_FUSED, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 1.10),
     Target(ADAMW_TO_EIGEN, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 0.75),
+    Target(GUARDED_EMA, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 1.10),
+    Target(GUARDED_SAME_WIDTH, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 1.10),
+    Target(GUARDED_ADAMW, "n ≥ 2¹⁸", ADAMW_SIZES[3:], SCALARS, 1.10),
     Target(EVEN_BLOCKS, "n = 2¹⁸", SET_SIZES[1:2], SCALARS, 1.10),
     Target(ODD_BLOCKS, "n = 2¹⁸", SET_SIZES[1:2], SCALARS, 1.10),
     Target(SPARSE_UNIFORM, "d = 47,236", SPARSE_SIZES[1:2], ("double",), 1.25),
@@ -98,6 +107,7 @@ ADAMW = (
     Comparison("by hand: fused loop", "adamw_hand_fused", "adamw"),
     Comparison("by hand: four Eigen statements", "adamw_four_eigen", "adamw"),
 )
+GUARDS = (GUARDED_EMA, GUARDED_SAME_WIDTH, GUARDED_ADAMW, GUARDED_UPDATE)
 SETS = (EVEN_BLOCKS, ODD_BLOCKS)
 SPARSE = (
     Comparison("`SparseSgd` that never folds", "sparse_never", "sparse_plain"),
@@ -184,6 +194,7 @@ def require_all(results):
     comparisons = [(t.comparison, scalar, t.sizes) for t in TARGETS for scalar in t.scalars]
     comparisons += [(c, s, SIZES) for c in BY_HAND + BY_POLYAK + SEVERAL + NOT_IN_README for s in SCALARS]
     comparisons += [(c, s, ADAMW_SIZES) for c in ADAMW for s in SCALARS]
+    comparisons += [(c, s, ADAMW_SIZES) for c in GUARDS for s in SCALARS]
     comparisons += [(c, s, SET_SIZES) for c in SETS for s in SCALARS]
     comparisons += [(c, "double", SPARSE_SIZES) for c in SPARSE]
     missing = list(dict.fromkeys(name for c in comparisons for name in results.missing(*c)))
@@ -272,6 +283,7 @@ def report(results):
     for scalar in SCALARS:
         text += f"Time of a step relative to plain `Sgd`, {scalar} weights:\n\n{size_table(results, scalar)}\n"
     text += f"Time of a step relative to `AdamW` alone:\n\n{tables_by_scalar(results, ADAMW, ADAMW_SIZES)}\n"
+    text += f"A guarded average relative to one that is not:\n\n{tables_by_scalar(results, GUARDS, ADAMW_SIZES)}\n"
     text += f"Parameter sets:\n\n{tables_by_scalar(results, SETS, SET_SIZES)}\n"
     text += f"A step on a sparse sample of about 70 nonzeros:\n\n{sparse_table(results)}\n"
     twice = [results.ratio(SAME_CODE, "double", (n,)) for n in SIZES]
@@ -289,6 +301,8 @@ def readme_block(results):
         f"({provenance(results)}):\n\n{tables_by_scalar(results, BY_POLYAK + SEVERAL + BY_HAND, README_SIZES)}\n"
         f"The same for `AdamW`, relative to `AdamW` alone, everything in the scalar of the weights:\n\n"
         f"{tables_by_scalar(results, ADAMW, README_SIZES)}\n"
+        f"With the average `Guarded`, relative to the same without:\n\n"
+        f"{tables_by_scalar(results, GUARDS, README_SIZES)}\n"
         f"A set of 50 blocks, n weights in all, relative to one vector:\n\n{tables_by_scalar(results, SETS, SET_SIZES)}\n"
         f"A step of sparse logistic regression, about 70 nonzeros of d features: time by hand, and relative to it:\n\n"
         f"{sparse_table(results)}\n"

@@ -28,6 +28,13 @@ FACTORS = {  # of the time of plain Sgd, which is n ns here
     "momentum_ema": 3,
 }
 ADAMW_FACTORS = {"adamw": 4, "adamw_ema_same_width": 5.2, "adamw_hand_fused": 5, "adamw_four_eigen": 8}
+GUARD_FACTORS = {
+    "guarded_ema": 3,
+    "guarded_ema_same_width": 2.2,
+    "adamw_guarded_ema_same_width": 5.46,
+    "ema_update": 1,
+    "guarded_ema_update": 1.4,
+}
 SET_FACTORS = {"one_vector": 2, "fifty_even_blocks": 2.1, "fifty_odd_blocks": 2.4}
 SPARSE_FACTORS = {
     "sparse_plain": 1,
@@ -36,7 +43,8 @@ SPARSE_FACTORS = {
     "sparse_ema": 1.16,
     "sparse_dense_ema": 100,
 }
-ALL_FACTORS = ((report.SIZES, FACTORS), (report.ADAMW_SIZES, ADAMW_FACTORS), (report.SET_SIZES, SET_FACTORS),
+ALL_FACTORS = ((report.SIZES, FACTORS), (report.ADAMW_SIZES, ADAMW_FACTORS),
+               (report.ADAMW_SIZES, GUARD_FACTORS), (report.SET_SIZES, SET_FACTORS),
                (report.SPARSE_SIZES, SPARSE_FACTORS))
 
 
@@ -105,6 +113,8 @@ class ReportTest(unittest.TestCase):
         self.assertIn("| n ≥ 2¹⁸ | float | 0.75 | 0.650 | 0.650 … 0.650 | met |", out)
         self.assertIn("| n = 2¹⁸ | double | 1.10 | 1.050 | 1.050 … 1.050 | met |", out)
         self.assertIn("| `AdamW` with `Ema` | 1.30 | 1.30 |", out)
+        self.assertRegex(out, r"`Sgd`: guarded `Ema` / `Ema` \| n ≥ 2¹⁸ \| double \| 1.10 \| 1.200 \| .* \*\*not met\*\*")
+        self.assertIn("| `update` alone: guarded `Ema` / `Ema` | 1.40 | 1.40 |", out)
         self.assertIn("| a set of 50 blocks of odd sizes / one vector | 1.20 | 1.20 |", out)
         self.assertRegex(out, r"batch 100 \| float \| 1.03 \| 1.040 \| [^|]* \| \*\*not met\*\* \|")
         self.assertNotIn("not measured", out)
@@ -179,6 +189,7 @@ class ReportTest(unittest.TestCase):
             self.assertNotIn("stale", text)
             self.assertIn("| `Ema` | 2.50 | 2.50 | 2.50 | 2.50 |", text)
             self.assertIn("| `AdamW` with `Ema` | 1.30 | 1.30 | 1.30 | 1.30 |", text)
+            self.assertIn("| `AdamW`: guarded `Ema` / `Ema`, of the weights' scalar | 1.05 | 1.05 | 1.05 | 1.05 |", text)
             self.assertIn("takes 1.01 times as long with an `Ema` at batch size 10, 1.01 times at 100", text)
         self.assertEqual(sorted(os.listdir(self.directory)), ["README.md", "results.json"])
 
@@ -198,7 +209,7 @@ class ReportTest(unittest.TestCase):
         for comparison in (*report.BY_HAND, *report.BY_POLYAK, *report.SEVERAL, *report.NOT_IN_README):
             for scalar in report.SCALARS:
                 self.assertEqual(results.missing(comparison, scalar, (64,)), [])
-        families = [(family, 64) for family in (*FACTORS, *ADAMW_FACTORS)] + [(family, 2**14) for family in SET_FACTORS]
+        families = [(family, 64) for family in (*FACTORS, *ADAMW_FACTORS, *GUARD_FACTORS)] + [(family, 2**14) for family in SET_FACTORS]
         known = {report.benchmark_name(family, s, n) for family, n in families for s in report.SCALARS}
         known |= {report.benchmark_name(family, "double", 2**14) for family in SPARSE_FACTORS}
         self.assertEqual({name for name in results.times if not name.startswith("training")}, known)

@@ -73,6 +73,10 @@ TEST_CASE("the counter counts") {
 TEST_CASE("no step allocates after the first") {
   VectorXd theta = support::constant(3000, 1);
   const VectorXd grad = support::constant(3000, 0.01);
+  SECTION("Guarded") {
+    Averaged opt{Sgd{}, Guarded{Ema{}}};
+    CHECK(vectors_by_step(opt, theta, grad, 6) == none_after_the_first);
+  }
   SECTION("Sgd") {
     Sgd plain;
     CHECK(vectors_by_step(plain, theta, grad, 6) == std::vector<double>(6, 0));

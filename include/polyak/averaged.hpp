@@ -29,12 +29,16 @@ template <class Averager, class Optimizer>
 struct fitted {
   using type = Averager;
 };
-template <template <class> class Averager, class Optimizer>
-  requires requires { typename Averager<default_shadow>::template with_shadow<float>; } &&
+template <class T>
+inline constexpr bool names_no_shadow = std::same_as<T, default_shadow>;
+template <template <class> class Outer, class T>
+inline constexpr bool names_no_shadow<Outer<T>> = names_no_shadow<T>;
+template <class Averager, class Optimizer>
+  requires names_no_shadow<Averager> && requires { typename Averager::template with_shadow<float>; } &&
            FloatingPoint<typename Optimizer::scalar_type> &&
            (!std::same_as<wide_t<typename Optimizer::scalar_type>, double>)
-struct fitted<Averager<default_shadow>, Optimizer> {
-  using type = Averager<wide_t<typename Optimizer::scalar_type>>;
+struct fitted<Averager, Optimizer> {
+  using type = typename Averager::template with_shadow<wide_t<typename Optimizer::scalar_type>>;
 };
 
 template <class To, class From>
@@ -43,7 +47,11 @@ To fit(From&& averager) {
     return std::forward<From>(averager);
   } else {
     if (averager.in_use()) throw_bad_order("polyak::Averaged", "an averager already in use must name its shadow type");
-    return To(averager.options());
+    if constexpr (std::constructible_from<To, const From&>) {
+      return To(averager);
+    } else {
+      return To(averager.options());
+    }
   }
 }
 
@@ -59,6 +67,7 @@ template <std::size_t... Is, class... Folds>
 struct FoldPack<std::index_sequence<Is...>, Folds...> : NumberedFold<Is, Folds>... {
   static constexpr bool elementwise = (ElementwiseFold<Folds> && ...);
   static constexpr bool concurrent = (Concurrent<Folds> && ...);
+  static constexpr bool watchful = (WatchfulFold<Folds> || ...);
 
   template <class F>
   decltype(auto) apply(F f) const noexcept {
@@ -73,32 +82,54 @@ template <class... Averagers>
   return std::apply([&](auto&... each) { return Pack{{each.begin_fold(layout)}...}; }, averagers);
 }
 
+/// Shows a fold a slice that was moved: to fold it, or where it decides by the whole vector, to look at it.
+template <class Fold, FloatingPoint Scalar>
+void show(const Fold& fold, std::size_t offset, std::span<const Scalar> weights) noexcept {
+  if constexpr (WatchfulFold<Fold>) {
+    if (fold.watching()) return fold.watch(offset, weights);
+  }
+  fold.after(offset, weights);
+}
+/// Whether a fold has only looked so far, and is still to be made.
+template <class Fold>
+bool is_outstanding(const Fold& fold) noexcept {
+  if constexpr (WatchfulFold<Fold>) return fold.watching() && fold.accepts();
+  return false;
+}
+template <class Fold, FloatingPoint Scalar>
+void catch_up(const Fold& fold, std::size_t offset, std::span<const Scalar> weights) noexcept {
+  if (is_outstanding(fold)) fold.after(offset, weights);
+}
+
 /// An optimizer's update, with the folds of the averages in its loop where both sides allow it. Where they do not (a
 /// first fold, a step that folds nothing), the update and each fold pass over one cache-sized slice after the other.
-template <class Update, class Folds>
+template <class Update, class Folds, class View>
 class AveragedUpdate {
  public:
   static constexpr bool concurrent = Concurrent<Update> && Folds::concurrent;
+  static constexpr bool late = LateUpdate<Update> || Folds::watchful;
 
-  template <class Optimizer, class Averagers, class View>
+  template <class Optimizer, class Averagers>
   AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
-      : update_(optimizer.begin_step(view)), folds_(begin_folds(averagers, view.layout())) {}
+      : update_(optimizer.begin_step(view)), folds_(begin_folds(averagers, view.layout())), view_(view) {}
 
   template <FloatingPoint Scalar, class Grad>
   void operator()(const Slice<Scalar, Grad>& whole) noexcept {
-    if (!taken() || folds_.apply([](const auto&... fold) { return (fold.idle() && ...); })) return update_(whole);
+    if (!taken() || all_idle()) return update_(whole);
     if (visit(whole, [n = whole.params.size()](auto move) { for_each_index(n, move); })) return;
     for_each_slice(whole, [this](const Slice<Scalar, Grad>& slice) {
       const std::span<const Scalar> weights = slice.params;
       folds_.apply([&](const auto&... fold) { (fold.before(slice.offset, weights), ...); });
       update_(slice);
-      folds_.apply([&](const auto&... fold) { (fold.after(slice.offset, weights), ...); });
+      if constexpr (!LateUpdate<Update>) {
+        folds_.apply([&](const auto&... fold) { (show(fold, slice.offset, weights), ...); });
+      }
     });
   }
 
   template <FloatingPoint Scalar, class Grad, class Visitor>
   bool visit(const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    if constexpr (ElementwiseUpdateOf<Update, Scalar> && Folds::elementwise) {
+    if constexpr (ElementwiseUpdateOf<Update, Scalar> && Folds::elementwise && !LateUpdate<Update>) {
       return taken() && folds_.apply([&](const auto&... fold) {
         return (fold.simple() && ...) &&
                update_.visit(slice, [&](auto move) { visitor(then(move, fold.at(slice.offset)...)); });
@@ -111,18 +142,46 @@ class AveragedUpdate {
   [[nodiscard]] bool taken() const noexcept { return update_.taken(); }
 
   void commit() noexcept {
-    if (taken()) folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
-    update_.commit();
+    if constexpr (late) {
+      const bool folds = taken();
+      update_.commit();
+      if (!folds) return;
+      if (LateUpdate<Update> && !all_idle()) {
+        pass([](const auto& fold, std::size_t offset, auto weights) { show(fold, offset, weights); });
+      }
+      if (folds_.apply([](const auto&... fold) { return (is_outstanding(fold) || ...); })) {
+        pass([](const auto& fold, std::size_t offset, auto weights) { catch_up(fold, offset, weights); });
+      }
+      folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
+    } else {
+      if (taken()) folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
+      update_.commit();
+    }
   }
 
  private:
+  [[nodiscard]] bool all_idle() const noexcept {
+    return folds_.apply([](const auto&... fold) { return (fold.idle() && ...); });
+  }
+  /// Over all weights once more.
+  template <class How>
+  void pass(How how) const noexcept {
+    view_.for_each([&](const auto& block) {
+      for_each_slice(block, [&](const auto& slice) {
+        const std::span<const typename decltype(slice.params)::value_type> weights = slice.params;
+        folds_.apply([&](const auto&... fold) { (how(fold, slice.offset, weights), ...); });
+      });
+    });
+  }
+
   Update update_;
   Folds folds_;
+  [[no_unique_address]] std::conditional_t<late, View, NoView> view_;
 };
 
 template <class Optimizer, class Averagers, class View>
 AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
-    -> AveragedUpdate<decltype(optimizer.begin_step(view)), decltype(begin_folds(averagers, view.layout()))>;
+    -> AveragedUpdate<decltype(optimizer.begin_step(view)), decltype(begin_folds(averagers, view.layout())), View>;
 
 }  // namespace detail
 
@@ -166,7 +225,9 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
       if constexpr (SlicewiseOptimizer<Optimizer>) {
         return detail::step_in_slices(*this, params, grad, name);
       } else {
-        return step_whole(params, grad);
+        const bool taken = step_quietly(params, grad);
+        throw_pending();
+        return taken;
       }
     }
   }
@@ -217,6 +278,33 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     std::apply([](const auto&... each) { (detail::require_nothing_swapped(each), ...); }, averagers_);
   }
 
+  /// A step taken as a whole; what averages have to throw of it is held back for throw_pending.
+  template <class P, class G>
+  bool step_quietly(P& params, const G& grad)
+    requires(!SlicewiseOptimizer<Optimizer>)
+  {
+    using Weights = std::span<const scalar_of<P&>>;
+    const auto folds = detail::begin_folds(averagers_, detail::layout_of(params, name));
+    const auto pass = [&](auto how) {
+      detail::for_each_part<Concurrent<decltype(folds)>>(params, name, [&](std::size_t offset, Weights weights) {
+        folds.apply([&](const auto&... fold) { (how(fold, offset, weights), ...); });
+      });
+    };
+    pass([](const auto& fold, std::size_t offset, Weights weights) { fold.before(offset, weights); });
+    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
+    pass([](const auto& fold, std::size_t offset, Weights weights) { detail::show(fold, offset, weights); });
+    if (folds.apply([](const auto&... fold) { return (detail::is_outstanding(fold) || ...); })) {
+      pass([](const auto& fold, std::size_t offset, Weights weights) { detail::catch_up(fold, offset, weights); });
+    }
+    folds.apply([](const auto&... fold) { (fold.commit(), ...); });
+    return true;
+  }
+  /// Throws what an average, of nested ones too, has held back while the step was under way: see Guarded.
+  void throw_pending() {
+    detail::throw_pending(optimizer_);
+    std::apply([](auto&... each) { (detail::throw_pending(each), ...); }, averagers_);
+  }
+
   /// Back to the state after construction, for the optimizer and the averagers that offer reset().
   void reset() {
     const auto reset_one = [](auto& part) {
@@ -257,22 +345,6 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     static_assert(I != only || n_averagers == 1,
                   "polyak::Averaged: name one of several averagers by index, as in average<1>()");
     return I == only ? 0 : I;
-  }
-
-  template <class P, class G>
-  bool step_whole(P& params, const G& grad) {
-    using Weights = std::span<const scalar_of<P&>>;
-    const auto folds = detail::begin_folds(averagers_, detail::layout_of(params, name));
-    const auto show = [&](auto how) {
-      detail::for_each_part<Concurrent<decltype(folds)>>(params, name, [&](std::size_t offset, Weights weights) {
-        folds.apply([&](const auto&... fold) { (how(fold, offset, weights), ...); });
-      });
-    };
-    show([](const auto& fold, std::size_t offset, Weights weights) { fold.before(offset, weights); });
-    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
-    show([](const auto& fold, std::size_t offset, Weights weights) { fold.after(offset, weights); });
-    folds.apply([](const auto&... fold) { (fold.commit(), ...); });
-    return true;
   }
 
   Optimizer optimizer_;

@@ -151,6 +151,11 @@ concept ElementwiseUpdateOf = UpdateOf<U, Scalar> && requires(U& update, const S
 template <class T>
 concept Concurrent = requires { requires T::concurrent; };
 
+/// A late update (static constexpr bool late = true) reads the weights once more, or moves them, when it commits: what
+/// goes around it leaves them alone until then, reads and moves them after it, and is late as well.
+template <class U>
+concept LateUpdate = requires { requires U::late; };
+
 /// A slice-wise optimizer's begin_step(view) checks all that can fail, moves nothing, and returns an update.
 template <class O>
 concept SlicewiseOptimizer = requires(O& optimizer, const StepView<typename O::scalar_type>& view) {
@@ -179,6 +184,15 @@ template <class F>
 concept ElementwiseFold = FoldLike<F> && requires(F& fold, std::size_t offset, double weight) {
   { fold.simple() } noexcept -> std::same_as<bool>;
   { fold.at(offset)(offset, weight) } noexcept;
+};
+
+/// A watchful fold, where watching() says so, decides by the whole vector: it is shown every slice that was moved by
+/// watch, and then, if it accepts(), every slice once more by `after`; it is committed either way.
+template <class F>
+concept WatchfulFold = FoldLike<F> && requires(const F& fold, std::size_t offset, std::span<const double> weights) {
+  { fold.watching() } noexcept -> std::same_as<bool>;
+  { fold.watch(offset, weights) } noexcept;
+  { fold.accepts() } noexcept -> std::same_as<bool>;
 };
 
 /// An averager's begin_fold(layout) checks all that can fail, moves nothing, and returns a fold; average() reads what

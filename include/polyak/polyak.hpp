@@ -10,6 +10,7 @@
 #include "polyak/averagers/ema.hpp"
 #include "polyak/averagers/gain_average.hpp"
 #include "polyak/averagers/gains.hpp"
+#include "polyak/averagers/guarded.hpp"
 #include "polyak/averagers/lawa.hpp"
 #include "polyak/averagers/polynomial_average.hpp"
 #include "polyak/averagers/power_ema.hpp"

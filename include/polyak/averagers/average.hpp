@@ -142,6 +142,11 @@ class Average {
     ++folds_;
     next_ += cadence_.every;
   }
+  /// Counts a step whose fold was due and is left out.
+  void miss_fold() noexcept {
+    ++steps_;
+    next_ += cadence_.every;
+  }
   void note(const Layout& layout) {
     layout_.note(layout);
     shadow_.resize(static_cast<Eigen::Index>(layout.size()));

@@ -56,7 +56,7 @@ class Averager : public Average<Shadow> {
     if (fold.wants_start()) {
       detail::throw_bad_order(name_, "the first gain is below 1, so start_from(weights) must come before update");
     }
-    if (!this->has_average() && !started_ && this->due_in(2) && first_gain() != 1) start_from(params);
+    if (takes_start()) start_from(params);
     detail::for_each_part<true>(params, name_, [&](std::size_t offset, auto weights) {
       fold.after(offset, std::span<const scalar_of<const P&>>(weights));
     });
@@ -135,7 +135,14 @@ class Averager : public Average<Shadow> {
   }
 
  protected:
+  using Base::layout_;
+  using Base::name_;
+
   [[nodiscard]] const Gain& gain() const noexcept { return gain_; }
+  /// Whether the weights of this update are those before the first fold, which needs them.
+  [[nodiscard]] bool takes_start() const {
+    return !this->has_average() && !started_ && this->due_in(2) && first_gain() != 1;
+  }
 
  private:
   [[nodiscard]] double first_gain() const {
@@ -143,8 +150,6 @@ class Averager : public Average<Shadow> {
     return gain_(1, state);
   }
 
-  using Base::layout_;
-  using Base::name_;
   using Base::shadow_;
 
   Gain gain_;
@@ -179,6 +184,21 @@ class Averager<Gain, Shadow>::Fold {
     } else {
       detail::for_each_index(weights.size(), detail::then(detail::Read<Weight>{weights.data()}, at(offset)));
     }
+  }
+
+  /// Whether `after` would leave the shadow finite; writes nothing.
+  template <FloatingPoint Weight>
+  [[nodiscard]] bool stays_finite(std::size_t offset, std::span<const Weight> weights) const noexcept {
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      shadow_type s = averager_->shadow_.data()[offset + i];
+      if (assigns()) {
+        detail::assign(&s, &weights[i], 1);
+      } else {
+        detail::Fold<shadow_type>{&s, static_cast<T>(gain_)}(0, weights[i]);
+      }
+      if (!detail::is_finite(s)) return false;
+    }
+    return true;
   }
 
   [[nodiscard]] double gain() const noexcept { return gain_; }

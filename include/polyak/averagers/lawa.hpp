@@ -143,6 +143,29 @@ class Lawa<Shadow>::Fold {
     if (grows()) fold(lawa_->spare_);
   }
 
+  /// Whether `after` would leave the shadow finite; writes nothing.
+  template <FloatingPoint Weight>
+  [[nodiscard]] bool stays_finite(std::size_t offset, std::span<const Weight> weights) const noexcept {
+    using T = detail::compute_t<shadow_type>;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const auto latest = static_cast<shadow_type>(weights[i]);
+      shadow_type mean{};
+      double count = 0;
+      const auto fold = [&](shadow_type x) {
+        if (++count == 1) {
+          mean = x;
+        } else {
+          detail::Fold<shadow_type>{&mean, static_cast<T>(1 / count)}(0, x);
+        }
+      };
+      const Vector* const replaced = grows() ? nullptr : &newest();
+      for (const Vector& iterate : lawa_->iterates_) fold(&iterate == replaced ? latest : iterate.data()[offset + i]);
+      if (grows()) fold(latest);
+      if (!detail::is_finite(mean)) return false;
+    }
+    return true;
+  }
+
   [[nodiscard]] bool idle() const noexcept { return !due_; }
 
   void commit() const noexcept {

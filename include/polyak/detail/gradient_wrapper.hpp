@@ -110,7 +110,9 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
       if constexpr (SlicewiseOptimizer<Optimizer>) {
         return step_in_slices(*this, params, grad, Wrapper::name);
       } else {
-        return with_view(params, grad, Wrapper::name, [&](const auto& view) { return step_whole_along(params, view); });
+        const bool taken = step_quietly(params, grad);
+        throw_pending();
+        return taken;
       }
     }
   }
@@ -138,6 +140,15 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { require_nothing_swapped(optimizer_); }
+  /// A step taken as a whole; what an average inside has to throw of it is held back for throw_pending.
+  template <class P, class G>
+  bool step_quietly(P& params, const G& grad)
+    requires(!SlicewiseOptimizer<Optimizer>)
+  {
+    return with_view(params, grad, Wrapper::name, [&](const auto& view) { return step_whole_along(params, view); });
+  }
+  /// Throws what an average inside has held back while the step was under way.
+  void throw_pending() { detail::throw_pending(optimizer_); }
 
   /// Saves or loads the wrapper and its optimizer, which is the user's own or the library's: see Averaged::serialize.
   template <class Archive>
@@ -189,6 +200,7 @@ template <class Inner>
 class GradientWrapper<Wrapper, Optimizer>::Update {
  public:
   static constexpr bool concurrent = Concurrent<Inner>;
+  static constexpr bool late = LateUpdate<Inner>;
 
   Update(Wrapper& wrapper, const Verdict& verdict) : wrapper_(&wrapper), verdict_(verdict) {}
   Update(Wrapper& wrapper, const Verdict& verdict, Inner inner)

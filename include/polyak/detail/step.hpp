@@ -184,6 +184,18 @@ auto with_view(P& params, const G& grad, std::string_view who, F f) {
   }
 }
 
+/// Stands for the view of a step that nobody looks at again.
+struct NoView {
+  template <class View>
+  explicit NoView(const View&) noexcept {}
+};
+
+/// Throws what this part has held back while its step was under way.
+template <class Part>
+void throw_pending(Part& part) {
+  if constexpr (requires { part.throw_pending(); }) part.throw_pending();
+}
+
 /// A whole step of a slice-wise optimizer: all that can throw, then one pass that cannot, then the tick. True if a step
 /// was taken.
 template <class Optimizer, class P, class G>
@@ -192,6 +204,7 @@ bool step_in_slices(Optimizer& optimizer, P& params, const G& grad, std::string_
     auto update = optimizer.begin_step(view);
     for_each_part<Concurrent<decltype(update)>>(view, [&](const auto& slice) { update(slice); });
     update.commit();
+    throw_pending(optimizer);
     return update.taken();
   });
 }
@@ -203,7 +216,9 @@ bool step_whole(Optimizer& optimizer, P& params, const G& grad) {
                 "polyak: an OptimizerOf parameters has step(params, grad), or is callable as (params, grad); behind a "
                 "wrapper it is given the gradient as an Eigen::Map, a std::span, or a set of them");
   const auto run = [&]() -> decltype(auto) {
-    if constexpr (requires { optimizer.step(params, grad); }) {
+    if constexpr (requires { optimizer.step_quietly(params, grad); }) {
+      return optimizer.step_quietly(params, grad);
+    } else if constexpr (requires { optimizer.step(params, grad); }) {
       return optimizer.step(params, grad);
     } else {
       return optimizer(params, grad);

@@ -50,7 +50,9 @@ class Accumulate {
       if constexpr (SlicewiseOptimizer<Optimizer>) {
         return detail::step_in_slices(*this, params, grad, name);
       } else {
-        return detail::with_view(params, grad, name, [&](const auto& view) { return step_whole(params, view); });
+        const bool taken = step_quietly(params, grad);
+        throw_pending();
+        return taken;
       }
     }
   }
@@ -74,6 +76,15 @@ class Accumulate {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
+  /// A step taken as a whole; what an average inside has to throw of it is held back for throw_pending.
+  template <class P, class G>
+  bool step_quietly(P& params, const G& grad)
+    requires(!SlicewiseOptimizer<Optimizer>)
+  {
+    return detail::with_view(params, grad, name, [&](const auto& view) { return step_whole(params, view); });
+  }
+  /// Throws what an average inside has held back while the step was under way.
+  void throw_pending() { detail::throw_pending(optimizer_); }
 
   /// Saves or loads what is added up and the optimizer, which is the user's own or the library's: see
   /// Averaged::serialize.
@@ -180,6 +191,7 @@ template <class Inner>
 class Accumulate<Optimizer, Scalar>::Update {
  public:
   static constexpr bool concurrent = Concurrent<Inner>;
+  static constexpr bool late = LateUpdate<Inner>;
 
   explicit Update(Accumulate& owner) : owner_(&owner) {}
   Update(Accumulate& owner, Inner inner) : owner_(&owner), inner_(std::move(inner)) {}

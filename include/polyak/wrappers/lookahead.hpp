@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -33,7 +34,7 @@ class Lookahead {
  public:
   using scalar_type = Scalar;
   using Options = LookaheadOptions;
-  template <class Inner>
+  template <class Inner, class View>
   class Update;
 
   /// Throws std::invalid_argument on options out of range.
@@ -50,7 +51,9 @@ class Lookahead {
       if constexpr (SlicewiseOptimizer<Optimizer>) {
         return detail::step_in_slices(*this, params, grad, name);
       } else {
-        return step_whole(params, grad);
+        const bool taken = step_quietly(params, grad);
+        throw_pending();
+        return taken;
       }
     }
   }
@@ -60,7 +63,7 @@ class Lookahead {
   [[nodiscard]] auto begin_step(const View& view) {
     prepare(view.layout());
     if (steps_ == 0) view.for_each([&](const auto& slice) { start(slice.offset, slice.params); });
-    return Update<decltype(optimizer_.begin_step(view))>(*this, optimizer_.begin_step(view));
+    return Update<decltype(optimizer_.begin_step(view)), View>(*this, optimizer_.begin_step(view), view);
   }
 
   [[nodiscard]] Optimizer& optimizer() noexcept { return optimizer_; }
@@ -71,6 +74,27 @@ class Lookahead {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
+  /// A step taken as a whole; what an average inside has to throw of it is held back for throw_pending.
+  template <class P, class G>
+  bool step_quietly(P& params, const G& grad)
+    requires(!SlicewiseOptimizer<Optimizer>)
+  {
+    prepare(detail::layout_of(params, name));
+    if (steps_ == 0)
+      detail::for_each_block(params, name, [&](std::size_t offset, auto block) { start(offset, block); });
+    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
+    if (syncs()) {
+      detail::for_each_block(params, name, [&](std::size_t offset, auto block) {
+        using Reading = detail::Read<Scalar>;
+        const Sync<Reading> sync{{block.data()}, block.data(), slow_.data() + offset, alpha()};
+        detail::for_each_index(block.size(), sync);
+      });
+    }
+    ++steps_;
+    return true;
+  }
+  /// Throws what an average inside has held back while the step was under way.
+  void throw_pending() { detail::throw_pending(optimizer_); }
 
   /// Saves or loads the slow weights and the optimizer, which is the user's own or the library's: see
   /// Averaged::serialize.
@@ -136,22 +160,6 @@ class Lookahead {
     }
   };
 
-  template <class P, class G>
-  bool step_whole(P& params, const G& grad) {
-    prepare(detail::layout_of(params, name));
-    if (steps_ == 0)
-      detail::for_each_block(params, name, [&](std::size_t offset, auto block) { start(offset, block); });
-    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
-    if (syncs()) {
-      detail::for_each_block(params, name, [&](std::size_t offset, auto block) {
-        using Reading = detail::Read<Scalar>;
-        const Sync<Reading> sync{{block.data()}, block.data(), slow_.data() + offset, alpha()};
-        detail::for_each_index(block.size(), sync);
-      });
-    }
-    ++steps_;
-    return true;
-  }
   void prepare(const Layout& layout) {
     if (steps_ > 0) return layout_.check(layout, name);
     layout_.note(layout);
@@ -178,23 +186,24 @@ Lookahead(Optimizer, LookaheadOptions) -> Lookahead<Optimizer>;
 
 /// One step's share of the work. Refers to its Lookahead, which must stay where it is meanwhile.
 template <class Optimizer, FloatingPoint Scalar>
-template <class Inner>
+template <class Inner, class View>
 class Lookahead<Optimizer, Scalar>::Update {
  public:
   static constexpr bool concurrent = Concurrent<Inner>;
+  static constexpr bool late = LateUpdate<Inner>;
 
-  Update(Lookahead& owner, Inner inner) : owner_(&owner), inner_(std::move(inner)) {}
+  Update(Lookahead& owner, Inner inner, const View& view) : owner_(&owner), inner_(std::move(inner)), view_(view) {}
 
   template <class Grad>
   void operator()(const Slice<Scalar, Grad>& slice) noexcept {
-    if (!syncs()) return inner_(slice);
+    if (late || !syncs()) return inner_(slice);
     if (visit(slice, [n = slice.params.size()](auto move) { detail::for_each_index(n, move); })) return;
     inner_(slice);
-    detail::for_each_index(slice.params.size(), sync(detail::Read<Scalar>{slice.params.data()}, slice));
+    sync(slice);
   }
   template <class Grad, class Visitor>
   bool visit(const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    if constexpr (ElementwiseUpdateOf<Inner, Scalar>) {
+    if constexpr (ElementwiseUpdateOf<Inner, Scalar> && !late) {
       if (!syncs()) return inner_.visit(slice, visitor);
       return inner_.visit(slice, [&](auto move) { visitor(sync(move, slice)); });
     } else {
@@ -203,8 +212,13 @@ class Lookahead<Optimizer, Scalar>::Update {
   }
   [[nodiscard]] bool taken() const noexcept { return inner_.taken(); }
   void commit() noexcept {
+    const bool steps = taken();
+    [[maybe_unused]] const bool synced = syncs();
     inner_.commit();
-    if (taken()) ++owner_->steps_;
+    if constexpr (late) {
+      if (synced) view_.for_each([this](const auto& slice) { this->sync(slice); });
+    }
+    if (steps) ++owner_->steps_;
   }
 
  private:
@@ -213,9 +227,14 @@ class Lookahead<Optimizer, Scalar>::Update {
   [[nodiscard]] Sync<Move> sync(Move move, const Slice<Scalar, Grad>& slice) const noexcept {
     return {move, slice.params.data(), owner_->slow_.data() + slice.offset, owner_->alpha()};
   }
+  template <class Grad>
+  void sync(const Slice<Scalar, Grad>& slice) const noexcept {
+    detail::for_each_index(slice.params.size(), sync(detail::Read<Scalar>{slice.params.data()}, slice));
+  }
 
   Lookahead* owner_;
   Inner inner_;
+  [[no_unique_address]] std::conditional_t<late, View, detail::NoView> view_;
 };
 
 }  // namespace polyak

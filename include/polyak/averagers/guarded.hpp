@@ -1,0 +1,339 @@
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/finite.hpp"
+#include "polyak/detail/step.hpp"
+#include "polyak/parameters.hpp"
+
+namespace polyak {
+
+namespace detail {
+
+/// log2 of the bound below which numbers are tame: an average of them, and the difference between one and their
+/// average, are far from the largest Shadow, so nothing overflows whatever the gains.
+template <FloatingPoint Shadow>
+inline constexpr int tame_exponent = std::numeric_limits<Shadow>::max_exponent - 2;
+
+/// True if every x[i] is finite, and tame as an iterate of a Shadow. One pass, vectorised; by bits, since -ffast-math
+/// may take any comparison with NaN for true.
+template <FloatingPoint Shadow, FloatingPoint Scalar>
+[[nodiscard]] bool all_tame(std::span<const Scalar> x) noexcept {
+  using Limits = std::numeric_limits<Scalar>;
+  if constexpr (Limits::max_exponent <= tame_exponent<Shadow>) {
+    return all_finite(x);
+  } else if constexpr (std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>) {
+    using Bits = std::conditional_t<std::is_same_v<Scalar, float>, std::uint32_t, std::uint64_t>;
+    constexpr Bits sign = Bits{1} << (8 * sizeof(Bits) - 1);
+    constexpr Bits bound = static_cast<Bits>(tame_exponent<Shadow> + Limits::max_exponent - 1) << (Limits::digits - 1);
+    const auto wild = [](Scalar each) { return (bound - 1) - (std::bit_cast<Bits>(each) & ~sign); };  // in the sign bit
+    constexpr std::size_t stretch = 256;  // of known length, or GCC does not vectorise at -O2
+    std::size_t i = 0;
+    for (; i + stretch <= x.size(); i += stretch) {
+      Bits any = 0;
+      for (std::size_t j = 0; j < stretch; ++j) any |= wild(x[i + j]);
+      if ((any & sign) != 0) return false;
+    }
+    Bits any = 0;
+    for (; i < x.size(); ++i) any |= wild(x[i]);
+    return (any & sign) == 0;
+  } else {
+    using T = std::conditional_t<sizeof(Scalar) == 2, float, Scalar>;
+    const T bound = std::ldexp(T(1), tame_exponent<Shadow>);
+    for (const Scalar each : x) {
+      if (!is_finite(each) || !(std::abs(static_cast<T>(each)) < bound)) return false;
+    }
+    return true;
+  }
+}
+
+/// "who: rule, got value in coordinate i[ of block b] at step t".
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_not_finite(std::string_view who, std::string_view rule,
+                                                                    double got, std::size_t coordinate,
+                                                                    std::size_t block, std::size_t blocks,
+                                                                    std::uint64_t step) {
+  std::string message = std::string(who).append(": ").append(rule).append(", got ").append(to_text(got));
+  message += " in coordinate " + std::to_string(coordinate);
+  if (blocks > 1) message += " of block " + std::to_string(block);
+  throw std::runtime_error(message + " at step " + std::to_string(step));
+}
+
+}  // namespace detail
+
+/// What becomes of a fold that would bring NaN or infinity into an average.
+enum class NonFinite {
+  propagate,  ///< it is folded, as if the average were not guarded
+  skip,       ///< it is left out, and counted
+  raise,      ///< it is left out, and counted, and the step throws std::runtime_error
+};
+
+struct GuardedOptions {
+  NonFinite non_finite = NonFinite::skip;
+};
+
+/// A Guardable averager can tell beforehand whether a fold leaves its shadow finite: any averager of the library.
+template <class A>
+concept Guardable = AveragerLike<A> && requires(const typename A::Fold& fold, std::span<const double> weights) {
+  { fold.stays_finite(std::size_t{}, weights) } noexcept -> std::same_as<bool>;
+};
+
+/// An averager that training which diverges does not reach:
+///
+///     Averaged opt{Sgd{{.learning_rate = 0.1}}, Guarded{Ema{{.decay = 0.999}}, {.non_finite = NonFinite::skip}}};
+///
+/// A fold is made as a whole or not at all: where one coordinate of θ_t, of the start of an average without bias
+/// correction, or of the average that they would give is NaN or infinite (θ_t may be too large for the shadow), the
+/// fold of step t is left out. Then average and count(), gain state and diagnostics stay, bit for bit, while steps()
+/// goes on; the next fold is that of the next step that is due. Weights of steps that fold nothing are not looked at.
+/// Finite folds give the bits they give without Guarded. Works under -ffast-math.
+///
+/// With NonFinite::raise, update throws before anything has changed, the count of steps included. Inside an Averaged
+/// the fold is left out as with skip, the other averages fold, and then step throws: the optimizer has moved the
+/// weights by then, and has counted the step.
+///
+/// Costs one more pass over the weights in steps that fold: the whole vector must be known before the first coordinate
+/// is folded. See the README for figures.
+template <class Averager>
+class Guarded : public Averager {
+  static_assert(Guardable<Averager>,
+                "polyak: a Guardable averager can tell whether a fold leaves it finite: any averager of the library");
+
+ public:
+  using typename Averager::shadow_type;
+  template <class Other>
+  using with_shadow = Guarded<typename Averager::template with_shadow<Other>>;
+  class Fold;
+
+  explicit Guarded(Averager averager = Averager(), GuardedOptions options = {})
+      : Averager(std::move(averager)), options_(options) {}
+  /// The same with another shadow, not in use.
+  template <class Other>
+  explicit Guarded(const Guarded<Other>& other) : Averager(other.options()), options_(other.guard()) {}
+
+  [[nodiscard]] const GuardedOptions& guard() const noexcept { return options_; }
+  /// Folds that were left out.
+  [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
+
+  /// As that of the averager; and where the rule is not propagate, throws std::runtime_error on weights that are not
+  /// finite, before anything has changed.
+  template <ReadableParameters P>
+  void start_from(const P& params)
+    requires requires(Averager& averager) { averager.start_from(params); }
+  {
+    if (guards() && !this->has_average() && !check_start(params)) throw_finding(detail::layout_of(params, name_), 0);
+    Averager::start_from(params);
+    if (finding_.wild) tame_ = false;
+  }
+
+  /// As that of the averager, but for a fold that is left out.
+  template <ReadableParameters P>
+  void update(const P& params) {
+    if (!guards()) return Averager::update(params);
+    const Layout layout = detail::layout_of(params, name_);
+    const Fold fold = begin_fold(layout);
+    if (fold.idle()) return update_idle(params, layout);
+    const bool raises = options_.non_finite == NonFinite::raise;
+    const bool lacks_start = fold.wants_start();
+    // Nothing but weights that were not finite can have kept a start from being taken, once there was a step.
+    if (lacks_start && (raises || this->steps() == 0)) return Averager::update(params);
+    if (lacks_start) finding_.rule = start_rule;
+    show(params, [&](std::size_t offset, auto weights) { fold.watch(offset, weights); });
+    if (fold.accepts()) {
+      show(params, [&](std::size_t offset, auto weights) { fold.after(offset, weights); });
+    } else if (raises) {
+      throw_finding(layout, this->steps() + 1);
+    }
+    fold.commit();
+    if constexpr (has_start) {
+      if (lacks_start && this->due() && check_start(params)) start_from(params);
+    }
+  }
+
+  /// Back to the state after construction; frees the shadow.
+  void reset() {
+    Averager::reset();
+    skipped_ = 0;
+    finding_ = {};
+    tame_ = true;
+    pending_ = false;
+  }
+
+  [[nodiscard]] Fold begin_fold(const Layout& layout) {
+    throw_pending();
+    typename Averager::Fold fold = Averager::begin_fold(layout);
+    finding_ = {};
+    return Fold(*this, fold);
+  }
+  /// What keeps its average in a form of its own has no shadow to guard.
+  void begin_gain() = delete;
+
+  /// Throws what an Averaged could not throw in the midst of its step, once.
+  void throw_pending() {
+    if (!pending_) return;
+    pending_ = false;
+    throw_finding(this->layout_.shapes(), this->steps());
+  }
+
+ private:
+  using Averager::name_;
+  static constexpr std::string_view start_rule = "the weights before the first fold must be finite";
+  static constexpr bool has_start = requires(const typename Averager::Fold& fold) { fold.wants_start(); };
+
+  /// What is wrong with the fold under way: the first bad coordinate that was seen.
+  struct Finding {
+    std::string_view rule = {};  // none: nothing
+    double value = 0;
+    std::size_t coordinate = 0;
+    bool wild = false;  // something may be too large for tame_
+  };
+
+  [[nodiscard]] bool guards() const noexcept { return options_.non_finite != NonFinite::propagate; }
+
+  template <class P, class F>
+  void show(const P& params, F f) const {
+    detail::for_each_block(params, name_, [&](std::size_t offset, auto weights) {
+      f(offset, std::span<const scalar_of<const P&>>(weights));
+    });
+  }
+
+  template <class P>
+  void update_idle(const P& params, const Layout& layout) {
+    if constexpr (has_start) {
+      if (this->takes_start() && !check_start(params)) {
+        if (options_.non_finite == NonFinite::raise) throw_finding(layout, this->steps() + 1);
+        return this->count_step(false);
+      }
+    }
+    Averager::update(params);
+    if (finding_.wild) tame_ = false;
+  }
+
+  template <FloatingPoint Weight>
+  void look(const typename Averager::Fold& fold, std::size_t offset, std::span<const Weight> weights) noexcept {
+    if (tame_ && !finding_.wild && detail::all_tame<shadow_type>(weights)) return;
+    look_closer(fold, offset, weights);
+  }
+  template <FloatingPoint Weight>
+  [[gnu::cold, gnu::noinline]] void look_closer(const typename Averager::Fold& fold, std::size_t offset,
+                                                std::span<const Weight> weights) noexcept {
+    finding_.wild = true;
+    for (std::size_t i = 0; i < weights.size() && finding_.rule.empty(); ++i) {
+      if (!detail::is_finite(weights[i])) {
+        note("weights must be finite to be averaged", weights[i], offset + i);
+      } else if (!fold.stays_finite(offset + i, weights.subspan(i, 1))) {
+        note("weights must leave the average finite", weights[i], offset + i);
+      }
+    }
+  }
+  template <FloatingPoint Weight>
+  void look_at_start(std::size_t offset, std::span<const Weight> weights) noexcept {
+    if (detail::all_tame<shadow_type>(weights)) return;
+    finding_.wild = true;
+    for (std::size_t i = 0; i < weights.size() && finding_.rule.empty(); ++i) {
+      shadow_type start;
+      detail::assign(&start, &weights[i], 1);
+      if (!detail::is_finite(start)) note(start_rule, weights[i], offset + i);
+    }
+  }
+  template <class P>
+  [[nodiscard]] bool check_start(const P& params) {
+    finding_ = {};
+    show(params, [this](std::size_t offset, auto weights) { this->look_at_start(offset, weights); });
+    return finding_.rule.empty();
+  }
+  template <FloatingPoint Weight>
+  void note(std::string_view rule, Weight value, std::size_t coordinate) noexcept {
+    finding_ = {rule, static_cast<double>(value), coordinate, true};
+  }
+
+  template <class Shape>
+  [[noreturn]] void throw_finding(std::size_t blocks, std::uint64_t step, Shape shape) const {
+    std::size_t block = 0, coordinate = finding_.coordinate;
+    while (block + 1 < blocks && coordinate >= shape(block).size()) coordinate -= shape(block++).size();
+    detail::throw_not_finite(name_, finding_.rule, finding_.value, coordinate, block, blocks, step);
+  }
+  [[noreturn]] void throw_finding(const Layout& layout, std::uint64_t step) const {
+    throw_finding(layout.blocks(), step, [&](std::size_t i) { return layout.shape(i); });
+  }
+  [[noreturn]] void throw_finding(const std::vector<BlockShape>& shapes, std::uint64_t step) const {
+    throw_finding(shapes.size(), step, [&](std::size_t i) { return shapes[i]; });
+  }
+
+  GuardedOptions options_;
+  std::uint64_t skipped_ = 0;
+  Finding finding_;
+  bool tame_ = true;      // all that was folded
+  bool pending_ = false;  // the finding is still to be thrown
+};
+
+/// One step's share of the work. Refers to its averager, which must stay where it is meanwhile.
+template <class Averager>
+class Guarded<Averager>::Fold {
+ public:
+  template <FloatingPoint Weight>
+  void before(std::size_t offset, std::span<const Weight> weights) const noexcept {
+    fold_.before(offset, weights);
+    if (watching() && wants_start()) guarded_->look_at_start(offset, weights);
+  }
+  template <FloatingPoint Weight>
+  void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
+    fold_.after(offset, weights);
+  }
+
+  [[nodiscard]] bool watching() const noexcept { return guarded_->guards() && !fold_.idle(); }
+  template <FloatingPoint Weight>
+  void watch(std::size_t offset, std::span<const Weight> weights) const noexcept {
+    guarded_->look(fold_, offset, weights);
+  }
+  [[nodiscard]] bool accepts() const noexcept { return guarded_->finding_.rule.empty(); }
+
+  [[nodiscard]] bool idle() const noexcept { return fold_.idle(); }
+  [[nodiscard]] bool wants_start() const noexcept {
+    if constexpr (has_start) return fold_.wants_start();
+    return false;
+  }
+  [[nodiscard]] bool simple() const noexcept
+    requires ElementwiseFold<typename Averager::Fold>
+  {
+    return !watching() && fold_.simple();
+  }
+  [[nodiscard]] auto at(std::size_t offset) const noexcept
+    requires ElementwiseFold<typename Averager::Fold>
+  {
+    return fold_.at(offset);
+  }
+
+  void commit() const noexcept {
+    if (!watching()) return fold_.commit();
+    if (accepts()) {
+      if (guarded_->finding_.wild) guarded_->tame_ = false;
+      return fold_.commit();
+    }
+    guarded_->miss_fold();
+    ++guarded_->skipped_;
+    guarded_->pending_ = guarded_->options_.non_finite == NonFinite::raise;
+  }
+
+ private:
+  friend Guarded;
+  Fold(Guarded& guarded, const typename Averager::Fold& fold) : guarded_(&guarded), fold_(fold) {}
+
+  Guarded* guarded_;
+  typename Averager::Fold fold_;
+};
+
+}  // namespace polyak
