@@ -28,6 +28,8 @@ struct LawaOptions {
 template <class Shadow = default_shadow>
 class Lawa : public Average<Shadow> {
   using Base = Average<Shadow>;
+  static_assert(!detail::is_compensated<Shadow>,
+                "polyak::Lawa: the mean of a window is formed anew in every fold, so there is nothing to compensate");
 
  public:
   using Options = LawaOptions;

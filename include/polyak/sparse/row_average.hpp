@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "polyak/averagers/compensated.hpp"
 #include "polyak/averagers/tail_average.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/sparse/lag.hpp"
@@ -47,6 +48,8 @@ template <class Averager = TailAverage<>, class Shadow = double>
 class RowAverage {
   static_assert(GainAverager<Averager>,
                 "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa");
+  static_assert(!detail::names_compensated<Averager>,
+                "polyak: sparse averages are kept in a form of their own, which Compensated does nothing for");
   static constexpr std::string_view name = "polyak::RowAverage";
 
  public:

@@ -12,7 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "polyak/averagers/compensated.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/exact_sum.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/lagged_rows.hpp"
@@ -32,6 +34,8 @@ template <class Rule, class Averager, class Scalar>
 class SparseLinear {
   static_assert(GainAverager<Averager>,
                 "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa");
+  static_assert(!names_compensated<Averager>,
+                "polyak: sparse averages are kept in a form of their own, which Compensated does nothing for");
 
  public:
   using scalar_type = Scalar;
@@ -266,10 +270,9 @@ class SparseLinear {
   }
   /// Equal terms are rounded alike every time, which adds up; so the rest is kept (Kahan 1965).
   void owe(double penalty) noexcept {
-    const double term = penalty + owed_rest_;
-    const double sum = owed_ + term;
-    owed_rest_ = term - (sum - owed_);
-    owed_ = sum;
+    const ExactSum<double> next = exact_sum(owed_, penalty + owed_rest_);
+    owed_ = next.sum;
+    owed_rest_ = next.rest;
   }
   /// A weight less the penalty it still owes, but not past zero.
   [[nodiscard]] double penalised(double weight, double& paid) const noexcept {
