@@ -40,13 +40,12 @@ Vector<long double> whole(const Averager& averager) {
   return result;
 }
 
-/// Bits of an average with its residue, as far as they are computed with.
+/// Bits of an average with its residue.
 template <class Shadow>
 constexpr int bits_of = 0;
 template <class Scalar, class Residue>
 constexpr int bits_of<Compensated<Scalar, Residue>> =
-    std::min(std::numeric_limits<Scalar>::digits + std::numeric_limits<Residue>::digits,
-             sizeof(Scalar) == 2 ? std::numeric_limits<float>::digits : 100);
+    std::numeric_limits<Scalar>::digits + std::numeric_limits<Residue>::digits;
 
 /// The distance from 1 to the next. (Eigen 3.4 gives a half another epsilon.)
 template <class Scalar>
