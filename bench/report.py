@@ -94,6 +94,7 @@ BY_HAND = (
 BY_POLYAK = (
     Comparison("`Ema`, shadow of the weights' scalar", "ema_same_width", "bare"),
     Comparison("`Ema`", "ema", "bare"),
+    Comparison("`Ema`, compensated shadow of the weights' scalar", "ema_compensated", "bare"),
     Comparison("`TailAverage`", "tail_average", "bare"),
     Comparison("`Swa` every 100 steps", "swa_100", "bare"),
 )

@@ -22,6 +22,7 @@ FACTORS = {  # of the time of plain Sgd, which is n ns here
     "four_emas": 6,
     "four_separate_emas": 8,
     "ema": 2.5,
+    "ema_compensated": 2.7,
     "tail_average": 2.5,
     "swa_100": 1.02,
     "swa_100_same_width": 1.01,

@@ -15,6 +15,7 @@ namespace {
 
 using namespace steps;
 using polyak::Averaged;
+using polyak::Compensated;
 using polyak::Ema;
 using polyak::Sgd;
 using polyak::Swa;
@@ -88,6 +89,12 @@ void ema_same_width(benchmark::State& state) {
   time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Ema<Scalar>{}});
 }
 
+/// Two bytes more for each weight.
+template <class Scalar>
+void ema_compensated(benchmark::State& state) {
+  time_optimizer<Scalar>(state, Averaged{sgd<Scalar>(), Ema<Compensated<Scalar>>{}});
+}
+
 template <class Scalar>
 void swa_100_same_width(benchmark::State& state) {
   // Started at once, so that the warm-up takes the first snapshot; then every hundred steps hold one.
@@ -155,6 +162,7 @@ void register_families(const std::string& scalar) {
   add("hand_fused", hand_fused<Scalar>);
   add("two_eigen", two_eigen<Scalar>);
   add("ema_same_width", ema_same_width<Scalar>);
+  add("ema_compensated", ema_compensated<Scalar>);
   add("swa_100_same_width", swa_100_same_width<Scalar>);
   add("two_emas", two_emas<Scalar>);
   add("four_emas", four_emas<Scalar>);

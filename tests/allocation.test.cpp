@@ -98,6 +98,12 @@ TEST_CASE("no step allocates after the first") {
     Averaged seldom{Sgd{}, Swa{{.period = 3}}, TailAverage{{.start = 2}}};
     CHECK(vectors_by_step(seldom, theta, grad, 7) == std::vector<double>{0, 1, 1, 0, 0, 0, 0});
   }
+  SECTION("with a compensated average, half as much again for its residue") {
+    Eigen::VectorXf narrow = Eigen::VectorXf::Ones(3000);
+    Averaged opt{Sgd<float>{}, Ema<Compensated<float>>{{.bias_correction = false}}};
+    CHECK(vectors_by_step<float>(opt, narrow, narrow, 6) == std::vector<double>{1.5, 0, 0, 0, 0, 0});
+    CHECK(allocations_in([&] { opt.copy_average_to(theta); }) == 0);
+  }
   SECTION("of an optimizer taken whole") {
     Averaged opt{[](VectorXd& params, const VectorXd& g) { params -= g; }};
     CHECK(vectors_by_step(opt, theta, grad, 6) == none_after_the_first);

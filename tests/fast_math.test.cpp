@@ -3,9 +3,12 @@
 #define polyak polyak_with_fast_math
 #include <polyak/polyak.hpp>
 
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -155,4 +158,35 @@ TEST_CASE("with -ffast-math: averages are right and swaps exact") {
     CHECK(params == std::vector<double>{1, 2, 3, 4});
   }
   for (std::size_t i = 0; i < 4; ++i) CHECK(bits_of(params[i]) == trained[i]);
+}
+
+TEST_CASE("with -ffast-math: the bias correction is right to an ulp") {
+  for (const double c : {1e-5, 1e-6}) {
+    INFO("1 - beta = " << c);
+    detail::BiasCorrection weight;
+    double got = 0;
+    constexpr int n = 1'000'000;
+    for (int k = 0; k < n; ++k) got = weight.advance(c);
+    const long double exact = -std::expm1(n * std::log1p(-static_cast<long double>(c)));
+    CHECK(std::abs(static_cast<double>((got - exact) / exact)) <= 2 * std::numeric_limits<double>::epsilon());
+  }
+}
+
+TEST_CASE("with -ffast-math: what rounding drops from a sum is not optimised away") {
+  const double small = from_bits(0x3C00'0000'0000'0000);  // 2^-63
+  const auto sum = detail::exact_sum(from_bits(0x3FF0'0000'0000'0000), small);
+  CHECK(sum.sum == 1);
+  CHECK(sum.rest == small);
+  STATIC_REQUIRE(detail::sums_are_regrouped);
+
+  std::vector<float> a(100), b(100), rest(100);
+  for (std::size_t i = 0; i < 100; ++i) {
+    a[i] = 1.0f / static_cast<float>(i + 1);
+    b[i] = 1e-6f * static_cast<float>(i);
+  }
+  for (std::size_t i = 0; i < 100; ++i) rest[i] = detail::exact_sum(a[i], b[i]).rest;  // vectorised
+  for (std::size_t i = 0; i < 100; ++i) {
+    const double exact = static_cast<double>(a[i]) + static_cast<double>(b[i]);
+    CHECK(static_cast<double>(rest[i]) == exact - static_cast<double>(static_cast<float>(exact)));
+  }
 }

@@ -6,6 +6,7 @@
 #include "polyak/averaged.hpp"
 #include "polyak/averagers/anytime_tail_average.hpp"
 #include "polyak/averagers/averager.hpp"
+#include "polyak/averagers/compensated.hpp"
 #include "polyak/averagers/decays.hpp"
 #include "polyak/averagers/ema.hpp"
 #include "polyak/averagers/gain_average.hpp"

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,12 +12,14 @@
 #include <utility>
 #include <vector>
 
+#include "polyak/averagers/compensated.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
-#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/parallel.hpp"
+#include "polyak/detail/residue.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
 
@@ -40,12 +43,42 @@ struct Cadence {
   [[nodiscard]] std::uint64_t first() const noexcept { return start > 0 ? start : every; }
 };
 
+namespace detail {
+
+/// What an average consists of, by the shadow type that is named.
+template <class Shadow>
+struct ShadowParts {
+  using scalar = Shadow;
+  using residue = void;
+  struct residue_vector {};
+};
+template <>
+struct ShadowParts<default_shadow> : ShadowParts<double> {};
+template <class Scalar, class Residue>
+struct ShadowParts<Compensated<Scalar, Residue>> {
+  using scalar = typename Compensated<Scalar, Residue>::scalar_type;
+  using residue = typename Compensated<Scalar, Residue>::residue_type;
+  using residue_vector = Eigen::Matrix<Residue, Eigen::Dynamic, 1>;
+};
+
+/// As it is saved.
+template <class Shadow>
+[[nodiscard]] std::string shadow_name() {
+  std::string name(scalar_name<typename ShadowParts<Shadow>::scalar>);
+  if constexpr (is_compensated<Shadow>) {
+    name += " compensated by " + std::to_string(8 * sizeof(typename ShadowParts<Shadow>::residue)) + " bits";
+  }
+  return name;
+}
+
+}  // namespace detail
+
 /// What every averager is to its readers: a shadow of the weights, kept apart from them, and how many steps it has
 /// seen.
 template <class Shadow>
 class Average {
  public:
-  using shadow_type = std::conditional_t<std::is_same_v<Shadow, default_shadow>, double, Shadow>;
+  using shadow_type = typename detail::ShadowParts<Shadow>::scalar;
   using vector_type = Eigen::Matrix<shadow_type, Eigen::Dynamic, 1>;
 
   /// The average in the storage order of the parameters, one block after the other; throws std::logic_error before the
@@ -87,15 +120,14 @@ class Average {
     return copy;
   }
 
-  /// Rounds the average into any parameters of its size: a set of blocks of its blocks' sizes, or one block. Throws as
-  /// average() does, and std::invalid_argument on another size, before anything is written. Allocates nothing.
+  /// Rounds the average, and the residue of a compensated one, into any parameters of its size: a set of blocks of its
+  /// blocks' sizes, or one block. Throws as average() does, and std::invalid_argument on another size, before anything
+  /// is written. Allocates nothing.
   template <Parameters P>
   void copy_average_to(P&& params) const {
-    const shadow_type* const source = average().data();
+    static_cast<void>(average());
     require_target(detail::layout_of(params, name_));
-    detail::for_each_part<true>(params, name_, [source](std::size_t offset, auto target) {
-      detail::assign(target.data(), source + offset, target.size());
-    });
+    detail::for_each_part<true>(params, name_, [&](std::size_t offset, auto target) { copy_to(target, offset); });
   }
 
   /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
@@ -127,6 +159,10 @@ class Average {
   /// `name` must outlive the averager: a string literal.
   Average(std::string_view name, Cadence cadence) : name_(name), cadence_(cadence), next_(cadence.first()) {}
 
+  static constexpr bool compensated = detail::is_compensated<Shadow>;
+  using Residue = typename detail::ShadowParts<Shadow>::residue;
+  using ResidueVector = typename detail::ShadowParts<Shadow>::residue_vector;
+
   template <class Weight>
   static constexpr void require_wide_enough() {
     static_assert(!(std::is_same_v<Shadow, default_shadow> && std::is_same_v<Weight, long double>),
@@ -150,11 +186,32 @@ class Average {
   void note(const Layout& layout) {
     layout_.note(layout);
     shadow_.resize(static_cast<Eigen::Index>(layout.size()));
+    if constexpr (compensated) residue_.resize(shadow_.size());
+  }
+  /// s = θ from coordinate `offset` on.
+  template <class Weight>
+  void assign(std::size_t offset, std::span<Weight> weights) noexcept {
+    using Read = detail::Read<std::remove_const_t<Weight>>;
+    if constexpr (compensated) {
+      const detail::CompensatedAssign<shadow_type, Residue> whole{shadow_.data() + offset, residue_.data() + offset};
+      detail::for_each_index(weights.size(), detail::then(Read{weights.data()}, whole));
+    } else {
+      detail::assign(shadow_.data() + offset, weights.data(), weights.size());
+    }
+  }
+  /// What folds a coordinate, counted from `offset`.
+  [[nodiscard]] auto fold_at(std::size_t offset, detail::compute_t<shadow_type> gain) noexcept {
+    if constexpr (compensated) {
+      return detail::CompensatedFold<shadow_type, Residue>{shadow_.data() + offset, residue_.data() + offset, gain};
+    } else {
+      return detail::Fold<shadow_type>{shadow_.data() + offset, gain};
+    }
   }
   void forget() {
     steps_ = folds_ = 0;
     next_ = cadence_.first();
     shadow_ = vector_type();
+    residue_ = {};
     layout_.forget();
   }
 
@@ -165,7 +222,7 @@ class Average {
     if constexpr (detail::is_loading<Archive>) require_not_swapped();
     detail::serialize_version(archive, name_, 1);
     const detail::OptionSerializer<Archive> option{archive, name_};
-    option("shadow", detail::scalar_name<shadow_type>);
+    option("shadow", detail::shadow_name<Shadow>());
     option("start", cadence_.start);
     option(cadence_.name_of_every, cadence_.every);
   }
@@ -177,32 +234,46 @@ class Average {
     detail::serialize_value(archive, steps);
     detail::serialize_value(archive, folds);
     detail::serialize_value(archive, next);
-    const auto serialize_vectors = [&](detail::KnownLayout& layout, vector_type& shadow) {
+    const auto serialize_vectors = [&](detail::KnownLayout& layout, vector_type& shadow, ResidueVector& residue) {
       if (folds == 0 && !started) return;
       layout.serialize(archive, name_);
       // Where files have names, what is no average yet must not pass for one.
       detail::serialize_array(archive, name_, folds == 0 ? "start" : "average", shadow, layout.size());
+      if constexpr (compensated) detail::serialize_array(archive, name_, "residue", residue, layout.size());
       serialize_rest(layout.size());
     };
     if constexpr (detail::is_loading<Archive>) {
       detail::KnownLayout layout;
       vector_type shadow;
-      serialize_vectors(layout, shadow);
+      ResidueVector residue;
+      serialize_vectors(layout, shadow, residue);
       steps_ = steps;
       folds_ = folds;
       next_ = next;
       layout_ = std::move(layout);
       shadow_ = std::move(shadow);
+      residue_ = std::move(residue);
     } else {
-      serialize_vectors(layout_, shadow_);
+      serialize_vectors(layout_, shadow_, residue_);
     }
   }
 
   std::string_view name_;
   detail::KnownLayout layout_;
   vector_type shadow_;
+  [[no_unique_address]] ResidueVector residue_;  // of a compensated shadow, as long as it
 
  private:
+  template <FloatingPoint To>
+  void copy_to(std::span<To> target, std::size_t offset) const noexcept {
+    const shadow_type* const source = shadow_.data() + offset;
+    if constexpr (compensated && std::numeric_limits<To>::digits > std::numeric_limits<shadow_type>::digits) {
+      const detail::AssignSum<To, shadow_type, Residue> sum{target.data(), source, residue_.data() + offset};
+      detail::for_each_index(target.size(), sum);
+    } else {
+      detail::assign(target.data(), source, target.size());
+    }
+  }
   void require_target(const Layout& layout) const {
     const auto size = static_cast<std::size_t>(shadow_.size());
     if (layout.size() != size)

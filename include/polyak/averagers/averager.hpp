@@ -12,8 +12,8 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
-#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/parallel.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -41,9 +41,7 @@ class Averager : public Average<Shadow> {
     if (this->has_average()) detail::throw_bad_order(name_, "start_from must come before the first fold");
     Base::template require_wide_enough<scalar_of<const P&>>();
     this->note(detail::layout_of(params, name_));
-    detail::for_each_block(params, name_, [this](std::size_t offset, auto weights) {
-      detail::assign(shadow_.data() + offset, weights.data(), weights.size());
-    });
+    detail::for_each_block(params, name_, [this](std::size_t offset, auto weights) { this->assign(offset, weights); });
     started_ = true;
   }
 
@@ -150,8 +148,6 @@ class Averager : public Average<Shadow> {
     return gain_(1, state);
   }
 
-  using Base::shadow_;
-
   Gain gain_;
   double squares_ = 1;
   double age_ = 0;
@@ -171,7 +167,7 @@ class Averager<Gain, Shadow>::Fold {
 
   template <FloatingPoint Weight>
   void before(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    if (wants_start_) detail::assign(averager_->shadow_.data() + offset, weights.data(), weights.size());
+    if (wants_start_) averager_->assign(offset, weights);
   }
 
   /// A gain of 1 assigns, since s + (θ − s) need not round to θ.
@@ -180,7 +176,7 @@ class Averager<Gain, Shadow>::Fold {
     Base::template require_wide_enough<Weight>();
     if (!due_) return;
     if (assigns()) {
-      detail::assign(averager_->shadow_.data() + offset, weights.data(), weights.size());
+      averager_->assign(offset, weights);
     } else {
       detail::for_each_index(weights.size(), detail::then(detail::Read<Weight>{weights.data()}, at(offset)));
     }
@@ -205,9 +201,7 @@ class Averager<Gain, Shadow>::Fold {
   /// Nothing to do in this step but to count it.
   [[nodiscard]] bool idle() const noexcept { return !due_; }
   [[nodiscard]] bool simple() const noexcept { return due_ && !wants_start_ && !assigns(); }
-  [[nodiscard]] auto at(std::size_t offset) const noexcept {
-    return detail::Fold<shadow_type>{averager_->shadow_.data() + offset, static_cast<T>(gain_)};
-  }
+  [[nodiscard]] auto at(std::size_t offset) const noexcept { return averager_->fold_at(offset, static_cast<T>(gain_)); }
 
   void commit() const noexcept {
     Averager& averager = *averager_;

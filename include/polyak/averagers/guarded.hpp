@@ -17,6 +17,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/parameters.hpp"
 
@@ -170,6 +171,25 @@ class Guarded : public Averager {
     finding_ = {};
     tame_ = true;
     pending_ = false;
+  }
+
+  /// Saves or loads the averager and what it was guarded from: see its own serialize.
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int version) {
+    constexpr std::string_view who = "polyak::Guarded";
+    detail::serialize_version(archive, who, 1);
+    const detail::OptionSerializer<Archive> option{archive, who};
+    constexpr std::string_view rules[] = {"propagate", "skip", "raise"};
+    option("non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);
+    std::uint64_t skipped = skipped_;
+    bool tame = tame_;
+    detail::serialize_value(archive, skipped);
+    detail::serialize_value(archive, tame);
+    Averager::serialize(archive, version);
+    if constexpr (detail::is_loading<Archive>) {
+      skipped_ = skipped;
+      tame_ = tame;
+    }
   }
 
   [[nodiscard]] Fold begin_fold(const Layout& layout) {

@@ -12,8 +12,8 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
-#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/parallel.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -31,6 +31,8 @@ struct LawaOptions {
 template <class Shadow = default_shadow>
 class Lawa : public Average<Shadow> {
   using Base = Average<Shadow>;
+  static_assert(!detail::is_compensated<Shadow>,
+                "polyak::Lawa: the mean of a window is formed anew in every fold, so there is nothing to compensate");
 
  public:
   using Options = LawaOptions;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "polyak/detail/exact_sum.hpp"
 #include "polyak/detail/serialize.hpp"
 
 namespace polyak::detail {
@@ -11,14 +12,12 @@ class BiasCorrection {
   /// Takes c = 1 − β_k and returns W_k, to about an ulp.
   double advance(double c) noexcept {
     if (weight_ == 1) return 1;
-    // W + c (1 − W), with what rounding drops (Knuth's exact addition) carried over. Once W rounds to 1 it stays there:
-    // what is missing no longer counts, and left alone it would shrink into slow subnormals.
-    const double term = c * ((1 - weight_) - error_) + error_;
-    const double weight = weight_ + term;
-    const double added = weight - weight_;
-    error_ = weight == 1 ? 0 : (weight_ - (weight - added)) + (term - added);
-    weight_ = weight;
-    return weight;
+    // W + c (1 − W), with what rounding drops carried over. Once W rounds to 1 it stays there: what is missing no
+    // longer counts, and left alone it would shrink into slow subnormals.
+    const ExactSum<double> next = exact_sum(weight_, c * ((1 - weight_) - error_) + error_);
+    weight_ = next.sum;
+    error_ = weight_ == 1 ? 0 : next.rest;
+    return weight_;
   }
 
   template <class Archive>

@@ -50,7 +50,7 @@ template <FloatingPoint T>
 using bits_t =
     std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
 
-/// A bool, an unsigned integer, or a floating-point number.
+/// A bool, an integer, or a floating-point number.
 template <class Archive, class T>
 void serialize_value(Archive& archive, T& x) {
   if constexpr (std::same_as<T, bool>) {
@@ -70,6 +70,10 @@ void serialize_value(Archive& archive, T& x) {
     auto bits = Eigen::numext::bit_cast<bits_t<T>>(x);
     archive& bits;
     if constexpr (is_loading<Archive>) x = Eigen::numext::bit_cast<T>(bits);
+  } else if constexpr (std::signed_integral<T>) {
+    auto bits = static_cast<std::make_unsigned_t<T>>(x);
+    archive& bits;
+    if constexpr (is_loading<Archive>) x = static_cast<T>(bits);
   } else {
     static_assert(std::unsigned_integral<T>);
     archive& x;

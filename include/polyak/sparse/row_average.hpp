@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "polyak/averagers/compensated.hpp"
 #include "polyak/averagers/tail_average.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/serialize.hpp"
@@ -46,8 +47,11 @@ concept IndexList = requires(const R& rows) {
 template <class Averager = TailAverage<>, class Shadow = double>
   requires(std::same_as<Shadow, float> || std::same_as<Shadow, double>)
 class RowAverage {
-  static_assert(GainAverager<Averager>,
-                "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
+  static_assert(
+      GainAverager<Averager>,
+      "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
+  static_assert(!detail::names_compensated<Averager>,
+                "polyak: sparse averages are kept in a form of their own, which Compensated does nothing for");
   static constexpr std::string_view name = "polyak::RowAverage";
 
  public:

@@ -13,7 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include "polyak/averagers/compensated.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/exact_sum.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/sparse/lag.hpp"
@@ -33,8 +35,11 @@ namespace polyak::detail {
 template <class Rule, class Averager, class Scalar>
   requires(std::same_as<Scalar, float> || std::same_as<Scalar, double>)
 class SparseLinear {
-  static_assert(GainAverager<Averager>,
-                "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
+  static_assert(
+      GainAverager<Averager>,
+      "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
+  static_assert(!names_compensated<Averager>,
+                "polyak: sparse averages are kept in a form of their own, which Compensated does nothing for");
 
  public:
   using scalar_type = Scalar;
@@ -314,10 +319,9 @@ class SparseLinear {
   void owe(double penalty) noexcept { add(penalty, owed_, owed_rest_); }
   /// sum + rest ← sum + rest + x.
   static void add(double x, double& sum, double& rest) noexcept {
-    const double term = x + rest;
-    const double next = sum + term;
-    rest = term - (next - sum);
-    sum = next;
+    const ExactSum<double> next = exact_sum(sum, x + rest);
+    sum = next.sum;
+    rest = next.rest;
   }
   /// A weight less the penalty it still owes, but not past zero.
   [[nodiscard]] double penalised(double weight, double& paid) const noexcept {

@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+polyak::Ema<polyak::Compensated<long double>> ema;

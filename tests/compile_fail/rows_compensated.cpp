@@ -1,0 +1,5 @@
+#include <polyak/polyak.hpp>
+
+void train(const Eigen::MatrixXd& table) {
+  polyak::RowAverage average{table, polyak::TailAverage<polyak::Compensated<double>>{}};
+}

@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+void train() { polyak::SparseSgd model{{.features = 3}, polyak::Ema<polyak::Compensated<double>>{}}; }

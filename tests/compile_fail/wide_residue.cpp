@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+polyak::Ema<polyak::Compensated<float, float>> ema;
