@@ -11,8 +11,8 @@
 
 namespace polyak::detail {
 
-/// The layout of the first step, that later steps must keep. What is called out of line takes a copy, so that the layout
-/// of a step, which has its address taken nowhere else, can stay in registers.
+/// The layout of the first step, that later steps must keep. What is called out of line takes a copy, so that the
+/// layout of a step, which has its address taken nowhere else, can stay in registers.
 class KnownLayout {
  public:
   /// Throws std::invalid_argument if `layout` has other blocks, or blocks of other sizes, than the one noted.
