@@ -57,21 +57,17 @@ To fit(From&& averager) {
 
 /// The folds of one step, each built where it stays: copied as a whole right after it was written member by member, a
 /// fold waits for the store buffer, and that costs as much as a step on a hundred weights.
-template <std::size_t I, class Fold>
-struct NumberedFold {
-  Fold fold;
-};
 template <class Numbers, class... Folds>
 struct FoldPack;
 template <std::size_t... Is, class... Folds>
-struct FoldPack<std::index_sequence<Is...>, Folds...> : NumberedFold<Is, Folds>... {
+struct FoldPack<std::index_sequence<Is...>, Folds...> : Numbered<Is, Folds>... {
   static constexpr bool elementwise = (ElementwiseFold<Folds> && ...);
   static constexpr bool concurrent = (Concurrent<Folds> && ...);
   static constexpr bool watchful = (WatchfulFold<Folds> || ...);
 
   template <class F>
   decltype(auto) apply(F f) const noexcept {
-    return f(NumberedFold<Is, Folds>::fold...);
+    return f(Numbered<Is, Folds>::it...);
   }
 };
 
@@ -116,7 +112,7 @@ class AveragedUpdate {
   template <FloatingPoint Scalar, class Grad>
   void operator()(const Slice<Scalar, Grad>& whole) noexcept {
     if (!taken() || all_idle()) return update_(whole);
-    if (visit(whole, [n = whole.params.size()](auto move) { for_each_index(n, move); })) return;
+    if (visit(whole, [n = whole.params.size()](const auto& move) { for_each_index(n, move); })) return;
     for_each_slice(whole, [this](const Slice<Scalar, Grad>& slice) {
       const std::span<const Scalar> weights = slice.params;
       folds_.apply([&](const auto&... fold) { (fold.before(slice.offset, weights), ...); });
@@ -132,7 +128,7 @@ class AveragedUpdate {
     if constexpr (ElementwiseUpdateOf<Update, Scalar> && Folds::elementwise && !LateUpdate<Update>) {
       return taken() && folds_.apply([&](const auto&... fold) {
         return (fold.simple() && ...) &&
-               update_.visit(slice, [&](auto move) { visitor(then(move, fold.at(slice.offset)...)); });
+               update_.visit(slice, [&](const auto& move) { visitor(then(move, fold.at(slice.offset)...)); });
       });
     } else {
       return false;

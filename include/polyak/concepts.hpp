@@ -83,12 +83,12 @@ struct GradFilter {
 template <FloatingPoint Scalar>
 class StepView {
  public:
-  StepView(const Layout& layout, const Slice<Scalar>& only) noexcept : layout_(&layout), only_(only) {}
+  StepView(const Layout& layout, const Slice<Scalar>& only) noexcept : layout_(layout), only_(only) {}
   template <class Source>
   StepView(const Layout& layout, const Source& source, Slice<Scalar> (*at)(const void*, std::size_t)) noexcept
-      : layout_(&layout), source_(&source), at_(at) {}
+      : layout_(layout), source_(&source), at_(at) {}
 
-  [[nodiscard]] const Layout& layout() const noexcept { return *layout_; }
+  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
   /// What the gradient is still to be put through; updates are given slices that are filtered already.
   [[nodiscard]] const GradFilter& filter() const noexcept { return filter_; }
   [[nodiscard]] StepView filtered(const GradFilter& next) const noexcept {
@@ -109,7 +109,7 @@ class StepView {
   void for_each(F f) const {
     if (!at_ && !gradient_) return f(only_);
     std::size_t offset = 0;
-    for (std::size_t i = 0; i < layout_->blocks(); ++i) {
+    for (std::size_t i = 0; i < layout_.blocks(); ++i) {
       Slice<Scalar> slice = at_ ? at_(source_, i) : only_;
       slice.offset = offset;
       if (gradient_) slice.grad = gradient_ + offset;
@@ -119,7 +119,7 @@ class StepView {
   }
 
  private:
-  const Layout* layout_;
+  Layout layout_;
   GradFilter filter_;
   Slice<Scalar> only_{};
   const Scalar* gradient_ = nullptr;

@@ -102,11 +102,11 @@ TEST_CASE("folds chain behind a move with a root as behind any other") {
 TEST_CASE("compilers are promised nothing about scalars they cannot vectorise") {
   STATIC_REQUIRE(VectorKernel<Count>);
   STATIC_REQUIRE(VectorKernel<Assign<double, float>>);
-  STATIC_REQUIRE(VectorKernel<MoveThenFold<Read<float>, detail::Fold<double>>>);
+  STATIC_REQUIRE(VectorKernel<decltype(then(Read<float>{}, detail::Fold<double>{}))>);
   STATIC_REQUIRE_FALSE(VectorKernel<Assign<float, Eigen::half>>);
   STATIC_REQUIRE_FALSE(VectorKernel<Assign<long double, double>>);
-  STATIC_REQUIRE_FALSE(VectorKernel<MoveThenFold<Read<float>, detail::Fold<Eigen::bfloat16>>>);
-  STATIC_REQUIRE_FALSE(VectorKernel<MoveThenFold<Read<Eigen::half>, detail::Fold<float>>>);
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(Read<float>{}, detail::Fold<Eigen::bfloat16>{}))>);
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(Read<Eigen::half>{}, detail::Fold<float>{}))>);
   STATIC_REQUIRE_FALSE(VectorKernel<decltype([](std::size_t) {})>);
 }
 

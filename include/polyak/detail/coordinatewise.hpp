@@ -192,7 +192,7 @@ class Coordinatewise<Rule>::Update {
 
   template <class Grad>
   void operator()(const Slice<scalar_type, Grad>& slice) const noexcept {
-    visit(slice, [n = slice.params.size()](auto move) { for_each_index(n, move); });
+    visit(slice, [n = slice.params.size()](const auto& move) { for_each_index(n, move); });
   }
 
   /// Hands over the move of one coordinate, with what this step does not need left out at compile time.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/square_root.hpp"
@@ -129,12 +130,20 @@ struct Fold {
   }
 };
 
-/// A move of the coordinate, or its mere reading, and then a fold of where it is now.
-template <class Move, class Fold>
-struct MoveThenFold {
-  static constexpr bool vectorised = VectorKernel<Move> && VectorKernel<Fold>;
+/// One of several, told apart from another of the same type.
+template <std::size_t I, class T>
+struct Numbered {
+  T it;
+};
+
+/// A move of the coordinate, or its mere reading, and then folds of where it is now. Each is built where it stays, as
+/// nested pairs were not: copied right after it was written member by member, a kernel waits for the store buffer.
+template <class Numbers, class Move, class... Folds>
+struct MoveThenFolds;
+template <std::size_t... Is, class Move, class... Folds>
+struct MoveThenFolds<std::index_sequence<Is...>, Move, Folds...> : Numbered<Is, Folds>... {
+  static constexpr bool vectorised = VectorKernel<Move> && (VectorKernel<Folds> && ...);
   Move move;
-  Fold fold;
 
   [[gnu::always_inline]] auto radicand(std::size_t i) const noexcept
     requires RootKernel<Move>
@@ -144,7 +153,7 @@ struct MoveThenFold {
   template <class... Root>
   [[gnu::always_inline]] auto operator()(std::size_t i, Root... root) const noexcept {
     const auto weight = move(i, root...);
-    fold(i, weight);
+    (Numbered<Is, Folds>::it(i, weight), ...);
     return weight;
   }
 };
@@ -157,13 +166,9 @@ struct Read {
   [[gnu::always_inline]] Weight operator()(std::size_t i) const noexcept { return weights[i]; }
 };
 
-template <class Move>
-Move then(Move move) noexcept {
-  return move;
-}
-template <class Move, class Fold, class... Folds>
-auto then(Move move, Fold fold, Folds... folds) noexcept {
-  return then(MoveThenFold<Move, Fold>{move, fold}, folds...);
+template <class Move, class... Folds>
+[[gnu::always_inline]] inline auto then(const Move& move, const Folds&... folds) noexcept {
+  return MoveThenFolds<std::index_sequence_for<Folds...>, Move, Folds...>{{folds}..., move};
 }
 
 /// Bytes of parameters in a slice that is passed over more than once: it stays in L1, with its gradient and optimizer

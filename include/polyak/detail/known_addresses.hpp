@@ -19,7 +19,13 @@ class KnownAddresses {
   /// must have the sizes of the last step.
   template <FloatingPoint Scalar>
   void check(const StepView<Scalar>& view, std::string_view who) {
-    if (view.layout().blocks() == 1 || are_those_of(view)) return;
+    if (view.layout().blocks() != 1 && !are_those_of(view)) check_anew(view, who);
+  }
+  void forget() noexcept { addresses_.clear(); }
+
+ private:
+  template <FloatingPoint Scalar>
+  [[gnu::noinline]] void check_anew(StepView<Scalar> view, std::string_view who) {
     stretches_.clear();
     view.for_each([&](const Slice<Scalar>& slice) {
       const std::size_t n = slice.params.size();
@@ -32,9 +38,7 @@ class KnownAddresses {
     addresses_.resize(view.layout().blocks());
     view.for_each([&](const Slice<Scalar>& slice) { addresses_[slice.block] = {slice.params.data(), slice.grad}; });
   }
-  void forget() noexcept { addresses_.clear(); }
 
- private:
   struct Addresses {
     const void *params, *gradient;
     bool operator==(const Addresses&) const = default;

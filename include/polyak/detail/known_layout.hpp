@@ -15,7 +15,8 @@
 
 namespace polyak::detail {
 
-/// The layout of the first step, that later steps must keep.
+/// The layout of the first step, that later steps must keep. What is called out of line takes a copy, so that the
+/// layout of a step, which has its address taken nowhere else, can stay in registers.
 class KnownLayout {
  public:
   /// Throws std::invalid_argument if `layout` has other blocks, or blocks of other sizes, than the one noted.
@@ -23,7 +24,7 @@ class KnownLayout {
     if (layout.size() != size_ || layout.blocks() != 1 || shapes_.size() != 1) check_blocks(layout, who);
   }
 
-  void note(const Layout& layout) {
+  [[gnu::noinline]] void note(Layout layout) {
     shapes_.resize(layout.blocks());
     for (std::size_t i = 0; i < shapes_.size(); ++i) shapes_[i] = layout.shape(i);
     size_ = layout.size();
@@ -53,7 +54,7 @@ class KnownLayout {
   [[nodiscard]] const std::vector<BlockShape>& shapes() const noexcept { return shapes_; }
 
  private:
-  [[gnu::noinline]] void check_blocks(const Layout& layout, std::string_view who) const {
+  [[gnu::noinline]] void check_blocks(Layout layout, std::string_view who) const {
     if (layout.blocks() != shapes_.size()) {
       throw_bad_size(who, "parameters must keep the number of blocks of the first step,", shapes_.size(),
                      layout.blocks());

@@ -171,16 +171,15 @@ constexpr bool explain_step() {
 template <class P, class G, class F>
 auto with_view(P& params, const G& grad, std::string_view who, F f) {
   using Scalar = scalar_of<P&>;
-  const Layout layout = layout_of(params, who);
   if constexpr (Scalars<P&>) {
     const auto weights = flat(params, who);
     const GradientOfBlock<Scalar> gradient(params, grad, who);
     check_gradient(weights, std::span<const Scalar>(gradient.data(), weights.size()), 0, who);
-    return f(StepView<Scalar>(layout, {0, 0, weights, gradient.data()}));
+    return f(StepView<Scalar>(layout_of(params, who), {0, 0, weights, gradient.data()}));
   } else {
     check_pairs(params, grad, who);
     const BlockPairs<P, G> pairs{params, grad};
-    return f(StepView<Scalar>(layout, pairs, &BlockPairs<P, G>::at));
+    return f(StepView<Scalar>(layout_of(params, who), pairs, &BlockPairs<P, G>::at));
   }
 }
 

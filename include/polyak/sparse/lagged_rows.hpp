@@ -57,7 +57,11 @@ class LaggedRows {
     for (std::size_t i = 0; i < n - rest; i += 4) {
       for (std::size_t j = 0; j < 4; ++j) sums[j] += term(i + j);
     }
-    for (std::size_t j = 0; j < rest; ++j) sums[j] += term(n - rest + j);
+    if (n == 0) return 0;
+    for (std::size_t j = 0; j < 3; ++j) {  // without a branch, since no processor foresees how many terms are left
+      const double last = term(std::min(n - rest + j, n - 1));
+      sums[j] += j < rest ? last : 0;
+    }
     return lag_.scale() * ((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
   /// sums_o += Σ x_j w_jo.
@@ -146,13 +150,20 @@ class LaggedRows {
 
   template <bool Lagging, class Row>
   void add_pairs(const Row& x, double factor) noexcept {
+    // Copies, since for all the compiler knows a number that is stored might lie where x has its pointers.
+    const auto* const indices = x.indices.data();
+    const auto* const values = x.values.data();
+    const std::size_t n = x.indices.size();
     Scalar* const numbers = numbers_.data();
     const double for_v = factor / lag_.scale();
     const double counterweight = lag_.counterweight();
     const Eigen::Array2d for_both(for_v, counterweight * for_v);
-    for (std::size_t i = 0; i < x.indices.size(); ++i) {
-      Scalar* const pair = numbers + static_cast<std::size_t>(x.indices[i]) * 2;
-      const double value = static_cast<double>(x.values[i]);
+#if defined(__GNUC__) && !defined(__clang__)  // Clang unrolls loops of itself
+#pragma GCC unroll 8
+#endif
+    for (std::size_t i = 0; i < n; ++i) {
+      Scalar* const pair = numbers + static_cast<std::size_t>(indices[i]) * 2;
+      const double value = static_cast<double>(values[i]);
       if constexpr (Lagging && std::is_same_v<Scalar, double>) {
         Eigen::Map<Eigen::Array2d> both(pair);
         both += value * for_both;

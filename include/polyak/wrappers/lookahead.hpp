@@ -197,7 +197,7 @@ class Lookahead<Optimizer, Scalar>::Update {
   template <class Grad>
   void operator()(const Slice<Scalar, Grad>& slice) noexcept {
     if (late || !syncs()) return inner_(slice);
-    if (visit(slice, [n = slice.params.size()](auto move) { detail::for_each_index(n, move); })) return;
+    if (visit(slice, [n = slice.params.size()](const auto& move) { detail::for_each_index(n, move); })) return;
     inner_(slice);
     sync(slice);
   }
@@ -205,7 +205,7 @@ class Lookahead<Optimizer, Scalar>::Update {
   bool visit(const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
     if constexpr (ElementwiseUpdateOf<Inner, Scalar> && !late) {
       if (!syncs()) return inner_.visit(slice, visitor);
-      return inner_.visit(slice, [&](auto move) { visitor(sync(move, slice)); });
+      return inner_.visit(slice, [&](const auto& move) { visitor(sync(move, slice)); });
     } else {
       return false;
     }
