@@ -45,8 +45,9 @@ concept IndexList = requires(const R& rows) {
 template <class Averager = TailAverage<>, class Shadow = double>
   requires(std::same_as<Shadow, float> || std::same_as<Shadow, double>)
 class RowAverage {
-  static_assert(GainAverager<Averager>,
-                "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
+  static_assert(
+      GainAverager<Averager>,
+      "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
   static constexpr std::string_view name = "polyak::RowAverage";
 
  public:

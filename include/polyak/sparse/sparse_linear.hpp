@@ -30,8 +30,9 @@ namespace polyak::detail {
 template <class Rule, class Averager, class Scalar>
   requires(std::same_as<Scalar, float> || std::same_as<Scalar, double>)
 class SparseLinear {
-  static_assert(GainAverager<Averager>,
-                "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
+  static_assert(
+      GainAverager<Averager>,
+      "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
 
  public:
   using scalar_type = Scalar;
