@@ -17,6 +17,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
+#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/parameters.hpp"
