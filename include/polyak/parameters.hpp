@@ -262,27 +262,26 @@ template <detail::Scalars P>
 
 namespace detail {
 
-/// Throws std::invalid_argument where Eigen's index has been made so narrow that no vector could have this size.
-inline void require_indexable([[maybe_unused]] std::size_t size, [[maybe_unused]] std::string_view who) {
-  if constexpr (sizeof(Eigen::Index) < sizeof(std::size_t)) {
-    constexpr auto most = static_cast<std::size_t>(std::numeric_limits<Eigen::Index>::max());
-    if (size > most) throw_bad_size(who, "Eigen::Index limits the number of parameters to", most, size);
-  }
+/// Whether Eigen's index has been made so narrow that memory can have more scalars than it can count.
+inline constexpr bool narrow_index = sizeof(Eigen::Index) < sizeof(std::size_t);
+
+inline void require_indexable(std::size_t size, std::string_view who) {
+  constexpr auto most = static_cast<std::size_t>(std::numeric_limits<Eigen::Index>::max());
+  if (size > most) throw_bad_size(who, "Eigen::Index limits the number of parameters to", most, size);
 }
 
 template <ReadableParameters P>
 [[nodiscard]] Layout layout_of(const P& params, std::string_view who) {
   if constexpr (Scalars<const P&>) {
-    const BlockShape shape = block_of(params, who).shape;
-    require_indexable(shape.size(), who);
-    return Layout(shape);
+    if constexpr (narrow_index) require_indexable(block_of(params, who).shape.size(), who);
+    return Layout(block_of(params, who).shape);
   } else {
-    for (std::size_t i = 0; i < std::ranges::size(params); ++i) static_cast<void>(block_at(params, i, who));
-    const Layout layout(params, std::ranges::size(params), [](const void* set, std::size_t i) {
+    [[maybe_unused]] std::size_t size = 0;
+    for (std::size_t i = 0; i < std::ranges::size(params); ++i) size += block_at(params, i, who).shape.size();
+    if constexpr (narrow_index) require_indexable(size, who);
+    return Layout(params, std::ranges::size(params), [](const void* set, std::size_t i) {
       return block_at(*static_cast<const P*>(set), i, "polyak").shape;
     });
-    require_indexable(layout.size(), who);
-    return layout;
   }
 }
 
