@@ -30,7 +30,9 @@
 //     enter(name), leave()                         is told of the parts that an object is made of
 //
 // A class writes its version, its name and its options, which must be those of the object that loads, and then its
-// state. It loads into locals and takes them over last, so that a state that breaks off leaves it as it was.
+// state. It loads into locals and takes them over last, so that a state that breaks off leaves it as it was. The
+// version that those libraries pass is for classes of the user's: with a number of their own, states are alike in all
+// archives.
 
 namespace polyak::detail {
 

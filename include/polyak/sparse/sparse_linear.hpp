@@ -236,6 +236,7 @@ class SparseLinear {
     };
     array("paid", paid_);
     array("intercept", intercept_);
+    array("intercept_rest", intercept_rest_);
     array("average_intercept", average_intercept_);
     array("intercept_state", intercept_state_);
     serialize_part(archive, "averager", averager_);
