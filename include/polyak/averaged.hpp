@@ -2,7 +2,9 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -12,6 +14,7 @@
 #include "polyak/averagers/ema.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
@@ -217,6 +220,24 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     };
     reset_one(optimizer_);
     std::apply([&](auto&... each) { (reset_one(each), ...); }, averagers_);
+  }
+
+  /// Saves or loads the optimizer and every averager, as their own serialize does. An optimizer or averager of one's
+  /// own has serialize(archive) or serialize(archive, version) too, or is empty, such as a lambda without captures.
+  /// Throws what they throw; parts before the one that throws are loaded then, and std::logic_error on loading while an
+  /// average is swapped in.
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    if constexpr (detail::is_loading<Archive>) require_not_swapped();
+    detail::serialize_version(archive, name, 1);
+    detail::serialize_option(archive, name, "number of averagers", std::uint64_t{n_averagers});
+    detail::serialize_part(archive, "optimizer", optimizer_);
+    std::apply(
+        [&archive](auto&... each) {
+          std::size_t i = 0;
+          (detail::serialize_part(archive, "averager." + std::to_string(i++), each), ...);
+        },
+        averagers_);
   }
 
   /// Begins a step of the optimizer and of every averager; nothing moves before the update is committed.

@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <numbers>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"
+#include "polyak/detail/description.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/serialize.hpp"
 
 /// Functions of the step. Each is asked with t, the number of steps already taken, so the first step asks for t = 0;
 /// each is O(1), holds its options by value and throws std::invalid_argument when they are out of range. Any copyable
@@ -27,25 +30,44 @@ class Hyperparameter {
 
   template <class F>
     requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
-  Hyperparameter(F schedule) : schedule_(std::move(schedule)) {
+  Hyperparameter(F schedule) : schedule_(std::move(schedule)), describe_(detail::describe_target<F, Function>()) {
     if (!schedule_) detail::throw_bad_argument("polyak::Hyperparameter", "a schedule must be callable, got none");
   }
 
   [[nodiscard]] double operator()(std::uint64_t t) const { return schedule_ ? schedule_(t) : number_; }
   [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
 
+  /// How it is told from another once it has been saved: by its description, or if it is a callable of the user's by
+  /// what it answers.
+  [[nodiscard]] detail::FunctionOption as_option() const {
+    if (is_number()) return {detail::to_text(number_), true};
+    detail::FunctionOption option;
+    if (describe_) option = describe_(schedule_);
+    option.ask = schedule_;
+    return option;
+  }
+
  private:
+  using Function = std::function<double(std::uint64_t)>;
+
   double number_ = 0;
-  std::function<double(std::uint64_t)> schedule_;
+  Function schedule_;
+  detail::DescribeTarget<Function> describe_ = nullptr;
 };
 
 /// η_t = η, range [0, ∞).
-class Constant {
+class Constant : public detail::OnlyOptions<Constant> {
  public:
+  static constexpr std::string_view name = "polyak::Constant";
+
   explicit Constant(double value) : value_(value) {
-    detail::require_finite_nonnegative(value, "polyak::Constant", "value must be finite and >= 0");
+    detail::require_finite_nonnegative(value, name, "value must be finite and >= 0");
   }
   [[nodiscard]] double operator()(std::uint64_t) const noexcept { return value_; }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("value", value_);
+  }
 
  private:
   double value_;
@@ -58,15 +80,23 @@ struct InverseTimeOptions {
 };
 
 /// η_t = η₀ (1 + t/τ)^−α (Robbins & Monro 1951).
-class InverseTime {
+class InverseTime : public detail::OnlyOptions<InverseTime> {
  public:
+  static constexpr std::string_view name = "polyak::InverseTime";
+
   explicit InverseTime(InverseTimeOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, "polyak::InverseTime", "initial must be finite and >= 0");
-    detail::require_finite_positive(options.timescale, "polyak::InverseTime", "timescale must be finite and > 0");
-    detail::require_finite_nonnegative(options.power, "polyak::InverseTime", "power must be finite and >= 0");
+    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
+    detail::require_finite_positive(options.timescale, name, "timescale must be finite and > 0");
+    detail::require_finite_nonnegative(options.power, name, "power must be finite and >= 0");
   }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     return options_.initial * std::pow(1 + static_cast<double>(t) / options_.timescale, -options_.power);
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("initial", options_.initial);
+    visit("timescale", options_.timescale);
+    visit("power", options_.power);
   }
 
  private:
@@ -79,14 +109,21 @@ struct BottouDecayOptions {
 };
 
 /// η_t = η₀ / (1 + λ η₀ t) (Bottou 2012, "Stochastic Gradient Descent Tricks").
-class BottouDecay {
+class BottouDecay : public detail::OnlyOptions<BottouDecay> {
  public:
+  static constexpr std::string_view name = "polyak::BottouDecay";
+
   explicit BottouDecay(BottouDecayOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, "polyak::BottouDecay", "initial must be finite and >= 0");
-    detail::require_finite_nonnegative(options.lambda, "polyak::BottouDecay", "lambda must be finite and >= 0");
+    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
+    detail::require_finite_nonnegative(options.lambda, name, "lambda must be finite and >= 0");
   }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     return options_.initial / (1 + options_.lambda * options_.initial * static_cast<double>(t));
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("initial", options_.initial);
+    visit("lambda", options_.lambda);
   }
 
  private:
@@ -100,15 +137,23 @@ struct StepDecayOptions {
 };
 
 /// η_t = η₀ factor^⌊t/period⌋.
-class StepDecay {
+class StepDecay : public detail::OnlyOptions<StepDecay> {
  public:
+  static constexpr std::string_view name = "polyak::StepDecay";
+
   explicit StepDecay(StepDecayOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, "polyak::StepDecay", "initial must be finite and >= 0");
-    detail::require_finite_nonnegative(options.factor, "polyak::StepDecay", "factor must be finite and >= 0");
-    detail::require(options.period >= 1, "polyak::StepDecay", "period must be >= 1", options.period);
+    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
+    detail::require_finite_nonnegative(options.factor, name, "factor must be finite and >= 0");
+    detail::require(options.period >= 1, name, "period must be >= 1", options.period);
   }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     return options_.initial * std::pow(options_.factor, static_cast<double>(t / options_.period));
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("initial", options_.initial);
+    visit("factor", options_.factor);
+    visit("period", options_.period);
   }
 
  private:
@@ -122,17 +167,25 @@ struct CosineOptions {
 };
 
 /// η_t = final + (η₀ − final) (1 + cos(π t/T)) / 2 for t < T, then final (Loshchilov & Hutter 2017, one period).
-class Cosine {
+class Cosine : public detail::OnlyOptions<Cosine> {
  public:
+  static constexpr std::string_view name = "polyak::Cosine";
+
   explicit Cosine(CosineOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, "polyak::Cosine", "initial must be finite and >= 0");
-    detail::require_finite_nonnegative(options.final, "polyak::Cosine", "final must be finite and >= 0");
-    detail::require(options.steps >= 1, "polyak::Cosine", "steps must be >= 1", options.steps);
+    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
+    detail::require_finite_nonnegative(options.final, name, "final must be finite and >= 0");
+    detail::require(options.steps >= 1, name, "steps must be >= 1", options.steps);
   }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     if (t >= options_.steps) return options_.final;
     const double phase = static_cast<double>(t) / static_cast<double>(options_.steps);
     return options_.final + (options_.initial - options_.final) * (1 + std::cos(std::numbers::pi * phase)) / 2;
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("initial", options_.initial);
+    visit("final", options_.final);
+    visit("steps", options_.steps);
   }
 
  private:
@@ -146,20 +199,27 @@ struct LinearWarmupOptions {
 };
 
 /// η_t = then(0) (f + (1 − f) t/W) for t < W, with f the start factor; afterwards then(t − W) (Goyal et al. 2017).
-class LinearWarmup {
+class LinearWarmup : public detail::OnlyOptions<LinearWarmup> {
  public:
+  static constexpr std::string_view name = "polyak::LinearWarmup";
+
   explicit LinearWarmup(LinearWarmupOptions options) : options_(std::move(options)) {
     const double f = options_.start_factor;
-    detail::require(f >= 0 && f <= 1 && detail::is_finite(f), "polyak::LinearWarmup", "start_factor must be in [0, 1]",
-                    f);
+    detail::require(f >= 0 && f <= 1 && detail::is_finite(f), name, "start_factor must be in [0, 1]", f);
     if (options_.then.is_number()) {
-      detail::require_finite_nonnegative(options_.then(0), "polyak::LinearWarmup", "then must be finite and >= 0");
+      detail::require_finite_nonnegative(options_.then(0), name, "then must be finite and >= 0");
     }
   }
   [[nodiscard]] double operator()(std::uint64_t t) const {
     if (t >= options_.steps) return options_.then(t - options_.steps);
     const double progress = static_cast<double>(t) / static_cast<double>(options_.steps);
     return options_.then(0) * (options_.start_factor + (1 - options_.start_factor) * progress);
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("start_factor", options_.start_factor);
+    visit("steps", options_.steps);
+    visit("then", options_.then);
   }
 
  private:
@@ -173,13 +233,15 @@ struct TriangularOptions {
 };
 
 /// Rises linearly from min to max in half a period and falls back in the other (Smith 2017).
-class Triangular {
+class Triangular : public detail::OnlyOptions<Triangular> {
  public:
+  static constexpr std::string_view name = "polyak::Triangular";
+
   explicit Triangular(TriangularOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.min, "polyak::Triangular", "min must be finite and >= 0");
-    detail::require(detail::is_finite(options.max) && options.max >= options.min, "polyak::Triangular",
-                    "max must be finite and >= min", options.max);
-    detail::require(options.half_period >= 1, "polyak::Triangular", "half_period must be >= 1", options.half_period);
+    detail::require_finite_nonnegative(options.min, name, "min must be finite and >= 0");
+    detail::require(detail::is_finite(options.max) && options.max >= options.min, name, "max must be finite and >= min",
+                    options.max);
+    detail::require(options.half_period >= 1, name, "half_period must be >= 1", options.half_period);
   }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     const std::uint64_t half = options_.half_period;
@@ -187,6 +249,12 @@ class Triangular {
     const bool rising = (t / half) % 2 == 0;
     const double height = static_cast<double>(rising ? within : half - within) / static_cast<double>(half);
     return options_.min + (options_.max - options_.min) * height;
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("min", options_.min);
+    visit("max", options_.max);
+    visit("half_period", options_.half_period);
   }
 
  private:
@@ -201,17 +269,25 @@ struct LinearCycleOptions {
 
 /// η_t = (1 − f) max + f min with f = ((t mod c) + 1)/c: falls within each cycle and is at min in the cycle's last
 /// step, after which Swa{{.start = c, .period = c}} takes its snapshot (Izmailov et al. 2018).
-class LinearCycle {
+class LinearCycle : public detail::OnlyOptions<LinearCycle> {
  public:
+  static constexpr std::string_view name = "polyak::LinearCycle";
+
   explicit LinearCycle(LinearCycleOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.min, "polyak::LinearCycle", "min must be finite and >= 0");
-    detail::require(detail::is_finite(options.max) && options.max >= options.min, "polyak::LinearCycle",
-                    "max must be finite and >= min", options.max);
-    detail::require(options.period >= 1, "polyak::LinearCycle", "period must be >= 1", options.period);
+    detail::require_finite_nonnegative(options.min, name, "min must be finite and >= 0");
+    detail::require(detail::is_finite(options.max) && options.max >= options.min, name, "max must be finite and >= min",
+                    options.max);
+    detail::require(options.period >= 1, name, "period must be >= 1", options.period);
   }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     const double f = static_cast<double>(t % options_.period + 1) / static_cast<double>(options_.period);
     return (1 - f) * options_.max + f * options_.min;
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("max", options_.max);
+    visit("min", options_.min);
+    visit("period", options_.period);
   }
 
  private:
@@ -230,12 +306,14 @@ struct SwaAnnealOptions {
 
 /// before(t) for t < start; then from before(start) to the target along α = x or (1 − cos πx)/2, x = (t − start)/A, as
 /// η_t = (1 − α) before(start) + α target; then the target for good (Izmailov et al. 2018).
-class SwaAnneal {
+class SwaAnneal : public detail::OnlyOptions<SwaAnneal> {
  public:
+  static constexpr std::string_view name = "polyak::SwaAnneal";
+
   explicit SwaAnneal(SwaAnnealOptions options) : options_(std::move(options)) {
-    detail::require_finite_nonnegative(options_.target, "polyak::SwaAnneal", "target must be finite and >= 0");
+    detail::require_finite_nonnegative(options_.target, name, "target must be finite and >= 0");
     if (options_.before.is_number()) {
-      detail::require_finite_nonnegative(options_.before(0), "polyak::SwaAnneal", "before must be finite and >= 0");
+      detail::require_finite_nonnegative(options_.before(0), name, "before must be finite and >= 0");
     }
   }
   [[nodiscard]] double operator()(std::uint64_t t) const {
@@ -245,6 +323,14 @@ class SwaAnneal {
     const double x = static_cast<double>(since) / static_cast<double>(options_.anneal_steps);
     const double alpha = options_.shape == AnnealShape::linear ? x : (1 - std::cos(std::numbers::pi * x)) / 2;
     return (1 - alpha) * options_.before(options_.start) + alpha * options_.target;
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("before", options_.before);
+    visit("start", options_.start);
+    visit("anneal_steps", options_.anneal_steps);
+    visit("target", options_.target);
+    visit("shape", std::string_view(options_.shape == AnnealShape::linear ? "linear" : "cosine"));
   }
 
  private:

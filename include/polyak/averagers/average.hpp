@@ -15,6 +15,7 @@
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
 
@@ -33,6 +34,7 @@ using wide_t = std::conditional_t<sizeof(Weight) == 2, float,
 struct Cadence {
   std::uint64_t start = 0;
   std::uint64_t every = 1;
+  std::string_view name_of_every = "every";  // among the options of the averager
 
   [[nodiscard]] std::uint64_t first() const noexcept { return start > 0 ? start : every; }
 };
@@ -148,6 +150,45 @@ class Average {
     next_ = cadence_.first();
     shadow_ = vector_type();
     layout_.forget();
+  }
+
+  /// Begins to save or load: the version, and the options that all averagers have. Throws std::logic_error on loading
+  /// while the average is swapped in; saving does not mind.
+  template <class Archive>
+  void serialize_cadence(Archive& archive) const {
+    if constexpr (detail::is_loading<Archive>) require_not_swapped();
+    detail::serialize_version(archive, name_, 1);
+    const detail::OptionSerializer<Archive> option{archive, name_};
+    option("shadow", detail::scalar_name<shadow_type>);
+    option("start", cadence_.start);
+    option(cadence_.name_of_every, cadence_.every);
+  }
+  /// The average, if there is one or it has started, and then what serialize_rest(n) does about the rest of the
+  /// averager that has n numbers for n weights. On loading, all is taken over once the last of it has come.
+  template <class Archive, class Rest>
+  void serialize_average(Archive& archive, bool started, const Rest& serialize_rest) {
+    std::uint64_t steps = steps_, folds = folds_, next = next_;
+    detail::serialize_value(archive, steps);
+    detail::serialize_value(archive, folds);
+    detail::serialize_value(archive, next);
+    const auto serialize_vectors = [&](detail::KnownLayout& layout, vector_type& shadow) {
+      if (folds == 0 && !started) return;
+      layout.serialize(archive, name_);
+      detail::serialize_array(archive, name_, "average", shadow, layout.size());
+      serialize_rest(layout.size());
+    };
+    if constexpr (detail::is_loading<Archive>) {
+      detail::KnownLayout layout;
+      vector_type shadow;
+      serialize_vectors(layout, shadow);
+      steps_ = steps;
+      folds_ = folds;
+      next_ = next;
+      layout_ = std::move(layout);
+      shadow_ = std::move(shadow);
+    } else {
+      serialize_vectors(layout_, shadow_);
+    }
   }
 
   std::string_view name_;

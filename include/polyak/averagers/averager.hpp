@@ -5,12 +5,14 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "polyak/averagers/average.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -77,6 +79,37 @@ class Averager : public Average<Shadow> {
     age_ = 0;
     state_ = {};
     started_ = false;
+  }
+
+  /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization; also saves
+  /// while swapped in. The options are compared on loading: throws std::invalid_argument where they are not those of
+  /// the saved object, saying which and how, and std::logic_error while swapped in; then, as where the archive throws,
+  /// nothing has changed. A Gain of one's own lists its options by for_each_option, and its State has serialize, unless
+  /// they are empty. O(n).
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    this->serialize_cadence(archive);
+    if constexpr (requires { gain_.for_each_option(detail::AnyOption{}); }) {
+      gain_.for_each_option(detail::OptionSerializer<Archive>{archive, name_, this->count()});
+    } else {
+      static_assert(std::is_empty_v<Gain>, "polyak: to be saved, a Gain that is not empty has for_each_option(visit)");
+    }
+    double squares = squares_, age = age_, start_mass = start_mass_;
+    typename Gain::State state = state_;
+    bool started = started_;
+    detail::serialize_value(archive, squares);
+    detail::serialize_value(archive, age);
+    detail::serialize_value(archive, start_mass);
+    detail::serialize_value(archive, started);
+    detail::serialize_part(archive, "gain", state);
+    this->serialize_average(archive, started, [](std::size_t) {});
+    if constexpr (detail::is_loading<Archive>) {
+      squares_ = squares;
+      age_ = age;
+      start_mass_ = start_mass;
+      state_ = state;
+      started_ = started;
+    }
   }
 
   /// Begins the fold of the next step: throws as update does, and else changes nothing but the capacity of the shadow

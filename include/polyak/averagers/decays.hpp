@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <numbers>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"
+#include "polyak/detail/description.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/serialize.hpp"
 
 /// Decay rates β_k of an EMA, asked with k, the number of folds already made. What an average does depends on 1 − β,
 /// which is lost by subtraction when β is near 1 and came out of a formula; so a decay hands over its complement.
@@ -36,19 +39,19 @@ class Decay {
     requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>))
   Decay(F beta) {
     if constexpr (ComplementedDecay<F>) {
-      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t every) {
-        return decay.complement(k, every);
-      };
+      schedule_ = Complement<F>{std::move(beta)};
+      if constexpr (detail::Described<F>) {
+        describe_ = [](const Function& f) { return detail::describe(f.template target<Complement<F>>()->decay); };
+      }
     } else {
-      std::function<double(std::uint64_t)> function(std::move(beta));
-      if (!function) detail::throw_bad_argument("polyak::Ema", "decay must be callable, got none");
-      schedule_ = [function = std::move(function)](std::uint64_t k, std::uint64_t) {
-        const double b = function(k);
-        if (!(detail::is_finite(b) && b >= 0 && b < 1)) {
-          detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", b, k + 1);
-        }
-        return 1 - b;
-      };
+      Checked checked{std::move(beta)};
+      if (!checked.decay) detail::throw_bad_argument("polyak::Ema", "decay must be callable, got none");
+      schedule_ = std::move(checked);
+      if constexpr (detail::Described<F>) {
+        describe_ = [](const Function& f) {
+          return detail::describe(*f.template target<Checked>()->decay.template target<F>());
+        };
+      }
     }
   }
 
@@ -59,10 +62,40 @@ class Decay {
   /// β where it is a number.
   [[nodiscard]] double number() const noexcept { return beta_; }
 
+  /// How it is told from another once it has been saved: by its description, or if it is a callable of the user's by
+  /// what it answers.
+  [[nodiscard]] detail::FunctionOption as_option(std::uint64_t every) const {
+    if (is_number()) return {detail::to_text(beta_), true};
+    detail::FunctionOption option;
+    if (describe_) option = describe_(schedule_);
+    option.ask = [schedule = schedule_, every](std::uint64_t k) { return 1 - schedule(k, every); };
+    option.unit = "fold";
+    return option;
+  }
+
  private:
+  using Function = std::function<double(std::uint64_t, std::uint64_t)>;
+
+  template <class F>
+  struct Complement {
+    F decay;
+    double operator()(std::uint64_t k, std::uint64_t every) const { return decay.complement(k, every); }
+  };
+  struct Checked {
+    std::function<double(std::uint64_t)> decay;
+    double operator()(std::uint64_t k, std::uint64_t) const {
+      const double b = decay(k);
+      if (!(detail::is_finite(b) && b >= 0 && b < 1)) {
+        detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", b, k + 1);
+      }
+      return 1 - b;
+    }
+  };
+
   double complement_ = 0;
   double beta_ = 0;
-  std::function<double(std::uint64_t, std::uint64_t)> schedule_;
+  Function schedule_;
+  detail::DescribeTarget<Function> describe_ = nullptr;
 };
 
 struct DecayWarmupOptions {
@@ -70,16 +103,22 @@ struct DecayWarmupOptions {
 };
 
 /// β_k = min(β, (1 + k)/(10 + k)): averages short at first, as long as asked for in the end.
-class DecayWarmup {
+class DecayWarmup : public detail::OnlyOptions<DecayWarmup> {
  public:
+  static constexpr std::string_view name = "polyak::DecayWarmup";
+
   explicit DecayWarmup(DecayWarmupOptions options) : options_(options) {
-    detail::require(detail::is_finite(options.limit) && options.limit >= 0 && options.limit < 1, "polyak::DecayWarmup",
+    detail::require(detail::is_finite(options.limit) && options.limit >= 0 && options.limit < 1, name,
                     "limit must be in [0, 1)", options.limit);
   }
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const noexcept {
     return std::max(1 - options_.limit, 9 / (10 + static_cast<double>(k)));
   }
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("limit", options_.limit);
+  }
 
  private:
   DecayWarmupOptions options_;
@@ -93,15 +132,16 @@ struct InverseGammaDecayOptions {
 };
 
 /// β_k = 1 − (1 + k/γ)^−p, kept within [min, max].
-class InverseGammaDecay {
+class InverseGammaDecay : public detail::OnlyOptions<InverseGammaDecay> {
  public:
+  static constexpr std::string_view name = "polyak::InverseGammaDecay";
+
   explicit InverseGammaDecay(InverseGammaDecayOptions options) : options_(options) {
-    constexpr auto who = "polyak::InverseGammaDecay";
-    detail::require_finite_positive(options.gamma, who, "gamma must be finite and > 0");
-    detail::require_finite_positive(options.power, who, "power must be finite and > 0");
-    detail::require(detail::is_finite(options.max) && options.max >= 0 && options.max < 1, who, "max must be in [0, 1)",
-                    options.max);
-    detail::require(detail::is_finite(options.min) && options.min >= 0 && options.min <= options.max, who,
+    detail::require_finite_positive(options.gamma, name, "gamma must be finite and > 0");
+    detail::require_finite_positive(options.power, name, "power must be finite and > 0");
+    detail::require(detail::is_finite(options.max) && options.max >= 0 && options.max < 1, name,
+                    "max must be in [0, 1)", options.max);
+    detail::require(detail::is_finite(options.min) && options.min >= 0 && options.min <= options.max, name,
                     "min must be in [0, max]", options.min);
   }
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const noexcept {
@@ -109,6 +149,13 @@ class InverseGammaDecay {
     return std::clamp(c, 1 - options_.max, 1 - options_.min);
   }
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("gamma", options_.gamma);
+    visit("power", options_.power);
+    visit("min", options_.min);
+    visit("max", options_.max);
+  }
 
  private:
   InverseGammaDecayOptions options_;
@@ -119,16 +166,22 @@ struct HalfLifeOptions {
 };
 
 /// β = 2^(−every/h): the same average over time however often it folds.
-class HalfLife {
+class HalfLife : public detail::OnlyOptions<HalfLife> {
  public:
+  static constexpr std::string_view name = "polyak::HalfLife";
+
   explicit HalfLife(HalfLifeOptions options) : options_(options) {
-    detail::require_finite_positive(options.steps, "polyak::HalfLife", "steps must be finite and > 0");
+    detail::require_finite_positive(options.steps, name, "steps must be finite and > 0");
   }
   [[nodiscard]] double complement(std::uint64_t, std::uint64_t every) const noexcept {
     return -std::expm1(-std::numbers::ln2 * static_cast<double>(every) / options_.steps);
   }
   /// β of an average that folds every step.
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("steps", options_.steps);
+  }
 
  private:
   HalfLifeOptions options_;

@@ -8,7 +8,9 @@
 
 #include "polyak/averagers/decays.hpp"
 #include "polyak/detail/bias_correction.hpp"
+#include "polyak/detail/description.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/serialize.hpp"
 
 /// Gain sequences: the a_k of s_k = s_{k−1} + a_k (θ − s_{k−1}), k = 1, 2, … A gain sequence holds its options and
 /// leaves its state to the caller, so that a step that fails changes nothing.
@@ -37,6 +39,11 @@ struct EmaGain {
     }
     return bias_correction ? std::min(1.0, c / weight.advance(c)) : c;
   }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("decay", decay.as_option(every));
+    visit("bias_correction", bias_correction);
+  }
 };
 
 /// a_k = (η + 1)/(k + η) (Shamir & Zhang 2013).
@@ -45,6 +52,10 @@ struct PolynomialGain {
   struct State {};
   [[nodiscard]] double operator()(std::uint64_t k, State&) const noexcept {
     return (eta + 1) / (static_cast<double>(k) + eta);
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("eta", eta);
   }
 };
 
@@ -55,6 +66,10 @@ struct PowerGain {
   [[nodiscard]] double operator()(std::uint64_t k, State&) const noexcept {
     return k == 1 ? 1 : -std::expm1((gamma + 1) * std::log1p(-1 / static_cast<double>(k)));
   }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("gamma", gamma);
+  }
 };
 
 /// a_k, the larger root of (1 − a)² q_{k−1} + a² = 1/(c k), with q_k the sum of squared weights; 1 while c k ≤ 1 (Le
@@ -63,6 +78,11 @@ struct AnytimeGain {
   double fraction;
   struct State {
     double squares = 1;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned int) {
+      detail::serialize_value(archive, squares);
+    }
   };
   [[nodiscard]] double operator()(std::uint64_t k, State& state) const noexcept {
     const double q = state.squares;
@@ -72,6 +92,10 @@ struct AnytimeGain {
     const double a = (q + std::sqrt(std::max(0.0, target * (1 + q) - q))) / (1 + q);
     state.squares = (1 - a) * (1 - a) * q + a * a;
     return std::min(1.0, a);
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("fraction", fraction);
   }
 };
 
@@ -86,6 +110,10 @@ struct CallableGain {
       detail::throw_bad_fold("polyak::GainAverage", "gain must be in [0, 1]", a, k);
     }
     return a;
+  }
+  template <class Visitor>
+  void for_each_option(Visitor&& visit) const {
+    visit("gain", detail::FunctionOption{.ask = gain, .unit = "fold", .first = 1});
   }
 };
 

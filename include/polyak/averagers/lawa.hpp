@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -68,6 +70,25 @@ class Lawa : public Average<Shadow> {
   void reset() {
     this->forget();
     iterates_ = {};
+  }
+
+  /// Saves or loads the average and the iterates in its window, as Averager::serialize does. O(n · window).
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    this->serialize_cadence(archive);
+    detail::serialize_option(archive, name, "window", window_);
+    std::vector<Vector> loaded;
+    std::vector<Vector>& iterates = detail::is_loading<Archive> ? loaded : iterates_;
+    this->serialize_average(archive, false, [&](std::size_t n) {
+      std::uint64_t count = iterates.size();
+      detail::serialize_value(archive, count);
+      if (count > window_) detail::throw_damaged_size(name, "window", window_, count);
+      for (std::uint64_t i = 0; i < count; ++i) {
+        if constexpr (detail::is_loading<Archive>) iterates.emplace_back();
+        detail::serialize_array(archive, name, "iterate." + std::to_string(i), iterates[i], n);
+      }
+    });
+    if constexpr (detail::is_loading<Archive>) iterates_ = std::move(loaded);
   }
 
   /// Begins the fold of the next step: throws as update does, and else changes nothing but capacity until the fold is

@@ -25,7 +25,7 @@ class Swa : public Averager<UniformGain, Shadow> {
   using with_shadow = Swa<Other>;
 
   Swa() : Swa(Options{}) {}
-  explicit Swa(Options options) : Base("polyak::Swa", {}, {options.start, options.period}) {
+  explicit Swa(Options options) : Base("polyak::Swa", {}, {options.start, options.period, "period"}) {
     detail::require(options.period >= 1, "polyak::Swa", "period must be >= 1", options.period);
   }
 

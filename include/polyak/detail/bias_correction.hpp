@@ -1,5 +1,7 @@
 #pragma once
 
+#include "polyak/detail/serialize.hpp"
+
 namespace polyak::detail {
 
 /// W_k = β_k W_{k−1} + (1 − β_k), W_0 = 0: the weight that a zero start has left to the inputs, 1 − β^k for a fixed β.
@@ -17,6 +19,12 @@ class BiasCorrection {
     error_ = weight == 1 ? 0 : (weight_ - (weight - added)) + (term - added);
     weight_ = weight;
     return weight;
+  }
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    serialize_value(archive, weight_);
+    serialize_value(archive, error_);
   }
 
  private:

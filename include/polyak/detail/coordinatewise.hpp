@@ -11,6 +11,7 @@
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_addresses.hpp"
 #include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/schedules.hpp"
@@ -33,6 +34,8 @@ namespace detail {
 ///     Factors begin(t, rate, n)    asks its schedules; grows its state, zeroed, and changes nothing else
 ///     visit(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
 ///     commit(factors), reset()
+///     for_each_option(visit)       visit(name, option) for all options but learning_rate and blocks
+///     for_each_state(visit)        visit(name, member) for what a step leaves to the next; vectors are of size n
 template <class Rule>
 class Coordinatewise {
  public:
@@ -63,6 +66,7 @@ class Coordinatewise {
   [[nodiscard]] double learning_rate() const { return rule_.options.learning_rate(steps_); }
   void set_learning_rate(Hyperparameter rate) {
     if (rate.is_number()) check_rate(rate(0));
+    rate_is_set_ = rate.is_number();
     rule_.options.learning_rate = std::move(rate);
   }
   [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
@@ -73,6 +77,42 @@ class Coordinatewise {
     layout_.forget();
     addresses_.forget();
     rule_.reset();
+  }
+
+  /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization. The options
+  /// are compared on loading: throws std::invalid_argument where they are not those of the saved object, saying which
+  /// and how; then, as where the archive throws, nothing has changed. A learning rate that was set to a number by
+  /// set_learning_rate is loaded; any other is compared as an option is. O(state).
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    serialize_version(archive, Rule::name, 1);
+    const OptionSerializer<Archive> option{archive, Rule::name, steps_};
+    option("scalar", scalar_name<scalar_type>);
+    bool rate_is_set = rate_is_set_;
+    double rate = rate_is_set ? learning_rate() : 0;
+    serialize_value(archive, rate_is_set);
+    if (rate_is_set) {
+      serialize_value(archive, rate);
+      check_rate(rate);
+    } else {
+      option("learning_rate", rule_.options.learning_rate);
+    }
+    rule_.for_each_option(option);
+    serialize_blocks(option);
+    if constexpr (is_loading<Archive>) {
+      std::uint64_t steps = 0;
+      KnownLayout layout;
+      Rule rule(rule_.options);
+      serialize_state(archive, steps, layout, rule);
+      if (rate_is_set) rule.options.learning_rate = rate;
+      rule_ = std::move(rule);
+      steps_ = steps;
+      layout_ = std::move(layout);
+      addresses_.forget();
+      rate_is_set_ = rate_is_set;
+    } else {
+      serialize_state(archive, steps_, layout_, rule_);
+    }
   }
 
   /// Begins a step: throws as step does, and else changes nothing but the capacity of the state until the update is
@@ -100,8 +140,29 @@ class Coordinatewise {
     require_finite_nonnegative(rate, Rule::name, "learning_rate must be finite and >= 0");
   }
 
+  template <class Option>
+  void serialize_blocks(const Option& option) const {
+    const auto& blocks = rule_.options.blocks;
+    option("number of blocks with options", std::uint64_t{blocks.size()});
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const std::string which = "_factor of block " + std::to_string(i);
+      option("learning_rate" + which, blocks[i].learning_rate_factor);
+      option("weight_decay" + which, blocks[i].weight_decay_factor);
+    }
+  }
+  template <class Archive>
+  static void serialize_state(Archive& archive, std::uint64_t& steps, KnownLayout& layout, Rule& rule) {
+    serialize_value(archive, steps);
+    if (steps == 0) return;  // whatever a step that failed has left behind
+    layout.serialize(archive, Rule::name);
+    rule.for_each_state([&](std::string_view member, auto& state) {
+      serialize_member(archive, Rule::name, member, state, layout.size());
+    });
+  }
+
   Rule rule_;
   std::uint64_t steps_ = 0;
+  bool rate_is_set_ = false;
   KnownLayout layout_;
   KnownAddresses addresses_;
 };

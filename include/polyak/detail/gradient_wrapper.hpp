@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
@@ -91,6 +93,8 @@ decltype(auto) with_shaped(P& params, const Scalar* flat_gradient, F f) {
 ///
 ///     Verdict inspect(view) const    may throw; changes nothing
 ///     void note(verdict)             once the step is committed; cannot throw
+///     for_each_option(visit)         visit(name, option)
+///     state()                        a tuple of references to the numbers that it keeps
 ///     name
 template <class Wrapper, class Optimizer>
 class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
@@ -135,6 +139,17 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { require_nothing_swapped(optimizer_); }
 
+  /// Saves or loads the wrapper and its optimizer, which is the user's own or the library's: see Averaged::serialize.
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    serialize_version(archive, Wrapper::name, 1);
+    self().for_each_option(OptionSerializer<Archive>{archive, Wrapper::name});
+    auto numbers = copy_of(self().state());
+    std::apply([&archive](auto&... each) { (serialize_value(archive, each), ...); }, numbers);
+    serialize_part(archive, "optimizer", optimizer_);
+    if constexpr (is_loading<Archive>) self().state() = numbers;
+  }
+
  protected:
   explicit GradientWrapper(Optimizer trainer) : optimizer_(std::move(trainer)) {}
 
@@ -143,6 +158,11 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
   }
 
  private:
+  template <class... Numbers>
+  static std::tuple<Numbers...> copy_of(const std::tuple<Numbers&...>& numbers) {
+    return numbers;
+  }
+
   [[nodiscard]] Wrapper& self() noexcept { return static_cast<Wrapper&>(*this); }
 
   template <class P, FloatingPoint Scalar>

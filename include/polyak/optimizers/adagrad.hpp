@@ -55,6 +55,18 @@ struct AdagradRule {
   void commit(const Factors&) noexcept {}
   void reset() { sum.resize(0); }
 
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("learning_rate_decay", options.learning_rate_decay);
+    visit("weight_decay", options.weight_decay);
+    visit("initial_accumulator", options.initial_accumulator);
+    visit("epsilon", options.epsilon);
+  }
+  template <class Visitor>
+  void for_each_state(const Visitor& visit) {
+    visit("sum", sum);
+  }
+
   template <class Grad>
   struct Move {
     static constexpr bool vectorised = vectorises<Scalar>;

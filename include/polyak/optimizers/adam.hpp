@@ -83,6 +83,23 @@ struct AdamRule {
   }
   void reset() { *this = AdamRule(std::move(options)); }
 
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("beta1", options.beta1);
+    visit("beta2", options.beta2);
+    visit("epsilon", options.epsilon);
+    visit("weight_decay", options.weight_decay);
+    visit("amsgrad", options.amsgrad);
+  }
+  template <class Visitor>
+  void for_each_state(const Visitor& visit) {
+    visit("first", first);
+    visit("second", second);
+    visit("moment", moment);
+    visit("square", square);
+    if (options.amsgrad) visit("largest", largest);
+  }
+
   template <bool Largest, class Grad>
   struct Move {
     static constexpr bool vectorised = vectorises<Scalar>;

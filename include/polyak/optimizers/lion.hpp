@@ -53,6 +53,17 @@ struct LionRule {
   void commit(const Factors&) noexcept {}
   void reset() { moment.resize(0); }
 
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("beta1", options.beta1);
+    visit("beta2", options.beta2);
+    visit("weight_decay", options.weight_decay);
+  }
+  template <class Visitor>
+  void for_each_state(const Visitor& visit) {
+    visit("moment", moment);
+  }
+
   template <class Grad>
   struct Move {
     static constexpr bool vectorised = vectorises<Scalar>;

@@ -77,6 +77,22 @@ struct NAdamRule {
   }
   void reset() { *this = NAdamRule(std::move(options)); }
 
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("beta1", options.beta1);
+    visit("beta2", options.beta2);
+    visit("epsilon", options.epsilon);
+    visit("weight_decay", options.weight_decay);
+    visit("momentum_decay", options.momentum_decay);
+  }
+  template <class Visitor>
+  void for_each_state(const Visitor& visit) {
+    visit("second", second);
+    visit("product", product);
+    visit("moment", moment);
+    visit("square", square);
+  }
+
   template <class Grad>
   struct Move {
     static constexpr bool vectorised = vectorises<Scalar>;

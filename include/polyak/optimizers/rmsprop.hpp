@@ -61,6 +61,21 @@ struct RMSpropRule {
   void commit(const Factors&) noexcept {}
   void reset() { *this = RMSpropRule(std::move(options)); }
 
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("alpha", options.alpha);
+    visit("epsilon", options.epsilon);
+    visit("weight_decay", options.weight_decay);
+    visit("momentum", options.momentum);
+    visit("centered", options.centered);
+  }
+  template <class Visitor>
+  void for_each_state(const Visitor& visit) {
+    visit("square", square);
+    if (options.centered) visit("mean", mean);
+    if (options.momentum != 0) visit("velocity", velocity);
+  }
+
   template <bool Centered, bool HasMomentum, class Grad>
   struct Move {
     static constexpr bool vectorised = vectorises<Scalar>;

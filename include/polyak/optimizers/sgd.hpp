@@ -67,6 +67,20 @@ struct SgdRule {
     velocity.resize(0);
   }
 
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("momentum", options.momentum);
+    visit("dampening", options.dampening);
+    visit("nesterov", options.nesterov);
+    visit("weight_decay", options.weight_decay);
+    visit("decoupled_weight_decay", options.decoupled_weight_decay);
+  }
+  template <class Visitor>
+  void for_each_state(const Visitor& visit) {
+    visit("has_velocity", has_velocity);
+    if (has_velocity) visit("velocity", velocity);
+  }
+
   enum class Momentum { none, heavy_ball, nesterov };
 
   template <bool Decays, Momentum M, class Grad>

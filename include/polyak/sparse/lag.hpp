@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "polyak/concepts.hpp"
+#include "polyak/detail/serialize.hpp"
 
 namespace polyak {
 
@@ -83,6 +84,13 @@ class Lag {
   [[nodiscard]] bool wants_rescaling() const noexcept {
     constexpr double smallest = sizeof(Scalar) == 4 ? 0x1p-30 : 0x1p-240;
     return c_ < smallest || a_ < smallest || b_ > 32 * c_ * weight_;
+  }
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    for (double* const scalar : {&c_, &b_, &a_, &weight_}) serialize_value(archive, *scalar);
+    serialize_value(archive, together_);
+    serialize_value(archive, lagging_);
   }
 
  private:

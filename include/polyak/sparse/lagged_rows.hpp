@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/sparse/lag.hpp"
 
 namespace polyak::detail {
@@ -110,6 +111,14 @@ class LaggedRows {
 
   [[nodiscard]] Matrix weights() const { return read_out(lag_.scale(), 0); }
   [[nodiscard]] Matrix average() const { return read_out(lag_.share_of_v(), lag_.share_of_u()); }
+
+  /// Saves, or loads into rows of the same size.
+  template <class Archive>
+  void serialize(Archive& archive, std::string_view who) {
+    lag_.serialize(archive, 0);
+    serialize_value(archive, sweeps_);
+    serialize_array(archive, who, "rows", numbers_, numbers_.size());
+  }
 
  private:
   /// Out of cache, all rows asked for at once arrive sooner than one after the other.

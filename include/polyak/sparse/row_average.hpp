@@ -14,6 +14,7 @@
 
 #include "polyak/averagers/tail_average.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/sparse_row.hpp"
 
@@ -157,6 +158,27 @@ class RowAverage {
     sweeps_ = 0;
   }
 
+  /// Saves or loads the average but not the table, which is the caller's to save, in the convention of cereal and
+  /// Boost.Serialization. Throws on loading where the size of the table or an option of the averager is not that of the
+  /// saved object, std::invalid_argument saying which; then, as where the archive throws, nothing has changed. Throws
+  /// std::logic_error while a step moves rows. O(table).
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    if (moving_) detail::throw_bad_order(name, "serialize must not be called while a step moves rows");
+    detail::serialize_version(archive, name, 1);
+    const detail::OptionSerializer<Archive> option{archive, name};
+    option("shadow", detail::scalar_name<Shadow>);
+    option("rows", static_cast<std::uint64_t>(u_.rows()));
+    option("columns", static_cast<std::uint64_t>(u_.cols()));
+    if constexpr (detail::is_loading<Archive>) {
+      RowAverage loaded = *this;
+      loaded.serialize_state(archive);
+      *this = std::move(loaded);
+    } else {
+      serialize_state(archive);
+    }
+  }
+
  private:
   template <class Table>
   void check(const Eigen::MatrixBase<Table>& table) const {
@@ -200,6 +222,23 @@ class RowAverage {
     u_ = s(table.derived(), u_);
     lag_.rescaled();
     ++sweeps_;
+  }
+
+  template <class Archive>
+  void serialize_state(Archive& archive) {
+    lag_.serialize(archive, 0);
+    detail::serialize_value(archive, sweeps_);
+    using Flat = Eigen::Matrix<Shadow, Eigen::Dynamic, 1>;
+    const auto n = static_cast<std::uint64_t>(u_.size());
+    if constexpr (detail::is_loading<Archive>) {
+      Flat u;
+      detail::serialize_array(archive, name, "rows", u, n);
+      u_ = Eigen::Map<const Matrix>(u.data(), u_.rows(), u_.cols());
+    } else {
+      Eigen::Map<Flat> u(u_.data(), u_.size());
+      detail::serialize_array(archive, name, "rows", u, n);
+    }
+    detail::serialize_part(archive, "averager", averager_);
   }
 
   Averager averager_;

@@ -46,6 +46,12 @@ struct SparseAdagradRule {
     const double divisor = std::sqrt(sum) + options.epsilon;
     return divisor == 0 ? 0 : -rate * gradient / divisor;
   }
+
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("initial_accumulator", options.initial_accumulator);
+    visit("epsilon", options.epsilon);
+  }
 };
 
 }  // namespace detail

@@ -8,11 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/lagged_rows.hpp"
@@ -27,6 +29,7 @@ namespace polyak::detail {
 ///     Rule(Options)              throws std::invalid_argument on options out of range
 ///     has_state, initial_state() one double for each weight, if any
 ///     descend(rate, g, state)    what a weight moves by along its derivative g
+///     for_each_option(visit)     visit(name, option) for the options that not all have
 template <class Rule, class Averager, class Scalar>
   requires(std::same_as<Scalar, float> || std::same_as<Scalar, double>)
 class SparseLinear {
@@ -170,6 +173,33 @@ class SparseLinear {
     start();
   }
 
+  /// Saves or loads the model: weights, intercepts, their averages, and all that a later step depends on, in the
+  /// convention of cereal and Boost.Serialization. The options are compared on loading: throws std::invalid_argument
+  /// where they are not those of the saved model, saying which and how; then, as where the archive throws, nothing has
+  /// changed. O(features · outputs).
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    serialize_version(archive, Rule::name, 1);
+    const OptionSerializer<Archive> option{archive, Rule::name, steps_};
+    const Options& o = rule_.options;
+    option("scalar", scalar_name<Scalar>);
+    option("features", std::uint64_t{o.features});
+    option("outputs", std::uint64_t{o.outputs});
+    option("learning_rate", o.learning_rate);
+    option("l2", o.l2);
+    option("l1", o.l1);
+    option("intercept", o.intercept);
+    option("intercept_rate", o.intercept_rate);
+    rule_.for_each_option(option);
+    if constexpr (is_loading<Archive>) {
+      SparseLinear loaded = *this;
+      loaded.serialize_state(archive);
+      *this = std::move(loaded);
+    } else {
+      serialize_state(archive);
+    }
+  }
+
  private:
   using Fold = decltype(std::declval<Averager&>().begin_gain());
 
@@ -188,6 +218,22 @@ class SparseLinear {
     intercept_.setZero(static_cast<Eigen::Index>(k));
     average_intercept_ = intercept_;
     scratch_.resize(2 * k);
+  }
+
+  template <class Archive>
+  void serialize_state(Archive& archive) {
+    serialize_value(archive, steps_);
+    serialize_value(archive, owed_);
+    serialize_value(archive, owed_rest_);
+    rows_.serialize(archive, Rule::name);
+    const auto array = [&archive](std::string_view member, auto& numbers) {
+      serialize_array(archive, Rule::name, member, numbers, static_cast<std::uint64_t>(numbers.size()));
+    };
+    array("paid", paid_);
+    array("intercept", intercept_);
+    array("average_intercept", average_intercept_);
+    array("intercept_state", intercept_state_);
+    serialize_part(archive, "averager", averager_);
   }
 
   /// All that can throw.

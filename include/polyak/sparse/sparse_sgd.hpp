@@ -29,6 +29,9 @@ struct SparseSgdRule {
   static constexpr bool has_state = false;
 
   Options options;
+
+  template <class Visitor>
+  void for_each_option(const Visitor&) const {}
 };
 
 }  // namespace detail

@@ -13,6 +13,7 @@
 #include "polyak/detail/gradient_wrapper.hpp"
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
@@ -72,6 +73,38 @@ class Accumulate {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
+
+  /// Saves or loads what is added up and the optimizer, which is the user's own or the library's: see
+  /// Averaged::serialize.
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    detail::serialize_version(archive, name, 1);
+    const detail::OptionSerializer<Archive> option{archive, name};
+    option("scalar", detail::scalar_name<Scalar>);
+    option("micro_batches", options_.micro_batches);
+    std::uint64_t pending = pending_;
+    detail::serialize_value(archive, pending);
+    if (pending >= options_.micro_batches) {
+      detail::throw_damaged(name, "it has " + detail::to_text(pending) + " gradients pending");
+    }
+    const auto serialize_rest = [&](detail::KnownLayout& layout, auto& sum) {
+      if (pending > 0) {
+        layout.serialize(archive, name);
+        detail::serialize_array(archive, name, "sum", sum, layout.size());
+      }
+      detail::serialize_part(archive, "optimizer", optimizer_);
+    };
+    if constexpr (detail::is_loading<Archive>) {
+      detail::KnownLayout layout;
+      decltype(sum_) sum;
+      serialize_rest(layout, sum);
+      pending_ = pending;
+      layout_ = std::move(layout);
+      sum_ = std::move(sum);
+    } else {
+      serialize_rest(layout_, sum_);
+    }
+  }
 
   /// Back to the state after construction: drops what is added up, and resets the optimizer where it offers reset().
   void reset() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -74,6 +75,12 @@ class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer> 
     norm_ = pending_norm_;
     clipped_ += verdict.filter.scale == 1 ? 0 : 1;
   }
+
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("max_norm", options_.max_norm);
+  }
+  [[nodiscard]] auto state() noexcept { return std::tie(norm_, clipped_); }
 
  private:
   template <class T>

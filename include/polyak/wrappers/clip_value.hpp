@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -37,6 +38,12 @@ class ClipValue : public detail::GradientWrapper<ClipValue<Optimizer>, Optimizer
     return {false, {1, options_.max_value}};
   }
   void note(const detail::Verdict&) const noexcept {}
+
+  template <class Visitor>
+  void for_each_option(const Visitor& visit) const {
+    visit("max_value", options_.max_value);
+  }
+  [[nodiscard]] auto state() noexcept { return std::tie(); }
 
  private:
   Options options_;

@@ -12,6 +12,7 @@
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
@@ -70,6 +71,36 @@ class Lookahead {
 
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
+
+  /// Saves or loads the slow weights and the optimizer, which is the user's own or the library's: see
+  /// Averaged::serialize.
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    detail::serialize_version(archive, name, 1);
+    const detail::OptionSerializer<Archive> option{archive, name};
+    option("scalar", detail::scalar_name<Scalar>);
+    option("every", options_.every);
+    option("alpha", options_.alpha);
+    std::uint64_t steps = steps_;
+    detail::serialize_value(archive, steps);
+    const auto serialize_rest = [&](detail::KnownLayout& layout, auto& slow) {
+      if (steps > 0) {
+        layout.serialize(archive, name);
+        detail::serialize_array(archive, name, "slow", slow, layout.size());
+      }
+      detail::serialize_part(archive, "optimizer", optimizer_);
+    };
+    if constexpr (detail::is_loading<Archive>) {
+      detail::KnownLayout layout;
+      decltype(slow_) slow;
+      serialize_rest(layout, slow);
+      steps_ = steps;
+      layout_ = std::move(layout);
+      slow_ = std::move(slow);
+    } else {
+      serialize_rest(layout_, slow_);
+    }
+  }
 
   /// Back to the state after construction, and the optimizer where it offers reset().
   void reset() {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -40,6 +41,10 @@ class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, O
     return verdict;
   }
   void note(const detail::Verdict& verdict) noexcept { skipped_ += verdict.skip ? 1 : 0; }
+
+  template <class Visitor>
+  void for_each_option(const Visitor&) const {}
+  [[nodiscard]] auto state() noexcept { return std::tie(skipped_); }
 
  private:
   std::uint64_t skipped_ = 0;

@@ -1,0 +1,336 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/description.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/finite.hpp"
+
+// How the classes of the library save and load themselves: by members serialize(archive, version) as cereal and
+// Boost.Serialization call them, which ask of an archive no more than `archive & x` for unsigned integers and for
+// classes with such members, and Archive::is_loading. Floating-point numbers go as the integers that hold their bits,
+// so they survive text. An archive that offers
+//
+//     array(name, data, n), array_size(name, n)    is given each array as a whole; on loading, array_size throws where
+//                                                  there are fewer elements
+//     enter(name), leave()                         is told of the parts that an object is made of
+//
+// A class writes its version, its name and its options, which must be those of the object that loads, and then its
+// state. It loads into locals and takes them over last, so that a state that breaks off leaves it as it was.
+
+namespace polyak::detail {
+
+template <class Archive>
+inline constexpr bool is_loading = bool(Archive::is_loading::value);
+
+/// "who: the saved state is damaged: what".
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_damaged(std::string_view who, std::string_view what) {
+  throw_bad_argument(who, std::string("the saved state is damaged: ").append(what));
+}
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_damaged_size(std::string_view who, std::string_view name,
+                                                                      std::uint64_t expected, std::uint64_t got) {
+  throw_damaged(who, std::string(name) + " must have size " + to_text(expected) + ", got " + to_text(got));
+}
+
+template <FloatingPoint T>
+using bits_t =
+    std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+
+/// A bool, an unsigned integer, or a floating-point number.
+template <class Archive, class T>
+void serialize_value(Archive& archive, T& x) {
+  if constexpr (std::same_as<T, bool>) {
+    std::uint8_t byte = x ? 1 : 0;
+    archive& byte;
+    if constexpr (is_loading<Archive>) x = byte != 0;
+  } else if constexpr (std::same_as<T, long double>) {
+    // x87 has 10 bytes of value, the rest of the 16 is whatever was there.
+    constexpr std::size_t size = std::numeric_limits<T>::digits == 64 ? 10 : sizeof(T);
+    static_assert(size <= 16);
+    std::array<std::uint64_t, 2> words{};
+    if constexpr (!is_loading<Archive>) std::memcpy(words.data(), &x, size);
+    archive& words[0];
+    archive& words[1];
+    if constexpr (is_loading<Archive>) std::memcpy(&x, words.data(), size);
+  } else if constexpr (FloatingPoint<T>) {
+    auto bits = Eigen::numext::bit_cast<bits_t<T>>(x);
+    archive& bits;
+    if constexpr (is_loading<Archive>) x = Eigen::numext::bit_cast<T>(bits);
+  } else {
+    static_assert(std::unsigned_integral<T>);
+    archive& x;
+  }
+}
+
+/// Memory grows as elements arrive, so that a count that is wrong claims no more than about twice what there is.
+inline constexpr std::uint64_t trusted_count = 65536;
+
+template <class Archive>
+void serialize_text(Archive& archive, std::string& text) {
+  std::uint64_t count = text.size();
+  archive& count;
+  if constexpr (is_loading<Archive>) {
+    text.clear();
+    for (std::uint64_t i = 0; i < count; ++i) {
+      std::uint8_t letter = 0;
+      archive& letter;
+      text.push_back(letter < ' ' ? '?' : static_cast<char>(letter));
+    }
+  } else {
+    for (const char c : text) {
+      auto letter = static_cast<std::uint8_t>(c);
+      archive& letter;
+    }
+  }
+}
+
+/// Writes the version of what follows, or refuses one that is newer, and the name of the class, or refuses another.
+/// Returns the version.
+template <class Archive>
+std::uint32_t serialize_version(Archive& archive, std::string_view who, std::uint32_t newest) {
+  std::uint32_t version = newest;
+  archive& version;
+  if constexpr (is_loading<Archive>) {
+    if (version == 0) throw_damaged(who, "it has version 0");
+    if (version > newest) {
+      throw_bad_argument(who, "the saved state has version " + std::to_string(version) + ", this polyak reads up to " +
+                                  std::to_string(newest));
+    }
+  }
+  std::string name(who);
+  serialize_text(archive, name);
+  if constexpr (is_loading<Archive>) {
+    if (name != who) throw_bad_argument(who, "the saved state is of " + name);
+  }
+  return version;
+}
+
+/// "who: member must be x as in the saved state, got y".
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_other_option(std::string_view who, std::string_view member,
+                                                                      std::string_view saved,
+                                                                      std::string_view present) {
+  throw_bad_argument(
+      who,
+      std::string(member).append(" must be ").append(saved).append(" as in the saved state, got ").append(present));
+}
+
+/// What a function answers at one place; `answers` is false where it throws.
+struct Sample {
+  std::uint64_t at = 0;
+  bool answers = false;
+  double value = 0;
+
+  Sample() = default;
+  [[gnu::noinline]] Sample(const FunctionOption& option, std::uint64_t where) : at(where) {
+    try {
+      value = option.ask(at);
+      answers = true;
+    } catch (...) {  // refuses to be asked that: so it should once loaded
+    }
+  }
+
+  /// But for rounding, which may differ from one library of mathematics to the next.
+  [[nodiscard]] bool agrees(const Sample& other) const noexcept {
+    if (!answers || !other.answers) return answers == other.answers;
+    if (!is_finite(value) || !is_finite(other.value)) {
+      return std::bit_cast<std::uint64_t>(value) == std::bit_cast<std::uint64_t>(other.value);
+    }
+    return std::abs(value - other.value) <= 1e-12 * std::max(std::abs(value), std::abs(other.value));
+  }
+  [[nodiscard]] std::string text() const { return answers ? to_text(value) : "an exception"; }
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    serialize_value(archive, at);
+    serialize_value(archive, answers);
+    serialize_value(archive, value);
+  }
+};
+
+/// Functions that the user wrote are compared at the first place they are asked, the next, and on to far ahead.
+inline constexpr std::array<std::uint64_t, 9> places_ahead = {0, 1, 2, 5, 10, 100, 1000, 10'000, 100'000};
+
+template <class Archive>
+void serialize_samples(Archive& archive, std::string_view who, std::string_view member, const FunctionOption& option,
+                       std::uint64_t next) {
+  const auto each = [&](Sample saved) {
+    saved.serialize(archive);
+    if constexpr (is_loading<Archive>) {
+      const Sample present(option, saved.at);
+      if (saved.agrees(present)) return;
+      const std::string at = std::string(" at ").append(option.unit).append(" ").append(std::to_string(saved.at));
+      throw_other_option(who, std::string(member) + at, saved.text(), present.text());
+    }
+  };
+  const auto sample = [&](std::uint64_t at) {
+    if constexpr (is_loading<Archive>) return Sample();
+    return Sample(option, option.first + at);
+  };
+  each(sample(0));
+  for (const std::uint64_t ahead : places_ahead) each(sample(next + ahead));
+}
+
+/// Saves an option, or compares it with the saved one. Throws std::invalid_argument where they differ. Functions are
+/// asked about the steps, or folds, from `next` on.
+template <class Archive, class T>
+void serialize_option(Archive& archive, std::string_view who, std::string_view member, const T& value,
+                      [[maybe_unused]] std::uint64_t next = 0) {
+  if constexpr (GivenAsFunction<T>) {
+    const FunctionOption option = function_option(value);
+    serialize_option(archive, who, member, std::string_view(option.description));
+    if (!option.says_all) serialize_samples(archive, who, member, option, next);
+  } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+    std::string text(value);
+    serialize_text(archive, text);
+    if constexpr (is_loading<Archive>) {
+      if (text != value) throw_other_option(who, member, text, value);
+    }
+  } else {
+    T saved = value;
+    serialize_value(archive, saved);
+    if constexpr (is_loading<Archive>) {
+      if (std::memcmp(&saved, &value, sizeof value) != 0) {
+        throw_other_option(who, member, to_text(saved), to_text(value));
+      }
+    }
+  }
+}
+
+/// What for_each_option of a class calls, to save its options or to compare them.
+template <class Archive>
+struct OptionSerializer {
+  Archive& archive;
+  std::string_view who;
+  std::uint64_t next = 0;
+
+  template <class T>
+  void operator()(std::string_view member, const T& value) const {
+    serialize_option(archive, who, member, value, next);
+  }
+};
+
+/// For what has options, by name and for_each_option, and no state.
+template <class Derived>
+class OnlyOptions {
+ public:
+  /// Saves the options, or throws std::invalid_argument, saying which, where they are not those that were saved.
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    serialize_version(archive, Derived::name, 1);
+    static_cast<const Derived&>(*this).for_each_option(OptionSerializer<Archive>{archive, Derived::name});
+  }
+};
+
+template <class T>
+inline constexpr std::string_view scalar_name = "unknown";
+template <>
+inline constexpr std::string_view scalar_name<float> = "float";
+template <>
+inline constexpr std::string_view scalar_name<double> = "double";
+template <>
+inline constexpr std::string_view scalar_name<long double> = "long double";
+template <>
+inline constexpr std::string_view scalar_name<Eigen::half> = "half";
+template <>
+inline constexpr std::string_view scalar_name<Eigen::bfloat16> = "bfloat16";
+
+template <class Archive, class T>
+concept TakesArrays = requires(Archive& archive, std::string_view name, T* data, std::size_t n, std::uint64_t& count) {
+  archive.array_size(name, count);
+  archive.array(name, data, n);
+};
+
+template <class Array, class Size>
+void grow(Array& array, Size size) {
+  if constexpr (requires { array.conservativeResize(size); }) {
+    array.conservativeResize(size);
+  } else {
+    array.resize(size);
+  }
+}
+
+/// A vector of numbers, Eigen's or std::vector, which must have `expected` elements. On loading, one that was not there
+/// before: what it held is lost.
+template <class Archive, class Array>
+void serialize_array(Archive& archive, std::string_view who, std::string_view name, Array& array,
+                     std::uint64_t expected) {
+  using T = std::remove_cvref_t<decltype(*array.data())>;
+  using Size = decltype(array.size());
+  auto count = static_cast<std::uint64_t>(array.size());
+  if constexpr (TakesArrays<Archive, T>) {
+    archive.array_size(name, count);
+  } else {
+    archive& count;
+  }
+  if constexpr (is_loading<Archive>) {
+    if (count != expected) throw_damaged_size(who, name, expected, count);
+  }
+  if constexpr (TakesArrays<Archive, T>) {
+    if constexpr (is_loading<Archive>) array.resize(static_cast<Size>(count));
+    archive.array(name, array.data(), static_cast<std::size_t>(count));
+  } else {
+    std::uint64_t i = 0;
+    if constexpr (is_loading<Archive>) {
+      for (std::uint64_t room = std::min(count, trusted_count); room < count; room = std::min(count, 2 * room)) {
+        grow(array, static_cast<Size>(room));
+        for (; i < room; ++i) serialize_value(archive, array.data()[i]);
+      }
+      grow(array, static_cast<Size>(count));
+    }
+    for (; i < count; ++i) serialize_value(archive, array.data()[i]);
+  }
+}
+
+/// One member of a state: a vector of n numbers, a number, or an object with serialize(archive, version).
+template <class Archive, class T>
+void serialize_member(Archive& archive, std::string_view who, std::string_view name, T& member, std::uint64_t n) {
+  if constexpr (requires { member.data(); }) {
+    serialize_array(archive, who, name, member, n);
+  } else if constexpr (requires { member.serialize(archive, 0u); }) {
+    member.serialize(archive, 0u);
+  } else {
+    serialize_value(archive, member);
+  }
+}
+
+/// A function without captures, or a pointer to one: there is nothing to save.
+template <class Part>
+inline constexpr bool holds_nothing =
+    std::is_empty_v<Part> || (std::is_pointer_v<Part> && std::is_function_v<std::remove_pointer_t<Part>>);
+
+/// A part of an object that may be of the user's own type.
+template <class Archive, class Part>
+void serialize_part(Archive& archive, std::string_view name, Part& part) {
+  constexpr bool nests = requires {
+    archive.enter(name);
+    archive.leave();
+  };
+  if constexpr (nests) archive.enter(name);
+  if constexpr (requires { part.serialize(archive, 0u); }) {
+    archive& part;  // so that the archive sees to a version number of the user's
+  } else if constexpr (requires { part.serialize(archive); }) {
+    part.serialize(archive);
+  } else {
+    static_assert(
+        holds_nothing<Part>,
+        "polyak: what is to be saved has serialize(archive, version) or serialize(archive), or holds nothing; "
+        "of an Averaged around an optimizer that has not, save averager() alone");
+  }
+  if constexpr (nests) archive.leave();
+}
+
+}  // namespace polyak::detail

@@ -1,0 +1,109 @@
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/adam.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/wrappers/accumulate.hpp>
+#include <polyak/wrappers/clip_norm.hpp>
+#include <polyak/wrappers/clip_value.hpp>
+#include <polyak/wrappers/lookahead.hpp>
+#include <polyak/wrappers/skip_non_finite.hpp>
+
+#include <cstdint>
+#include <type_traits>
+
+#include "serialize/resume.hpp"
+
+using namespace polyak;
+using serialize::check_resuming;
+using serialize::Run;
+
+namespace {
+
+/// A step of the user's own, with a velocity of one number, saved as cereal alone has it, or as Boost has it too.
+struct Rolling {
+  double speed = 0;
+
+  void step(Eigen::VectorXd& theta, const Eigen::VectorXd& gradient) {
+    speed = 0.5 * speed + gradient.mean();
+    theta.array() -= 0.1 * speed;
+  }
+};
+struct SavedRolling : Rolling {
+  template <class Archive>
+  void serialize(Archive& archive) {
+    polyak::detail::serialize_value(archive, speed);
+  }
+};
+struct VersionedRolling : Rolling {
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    polyak::detail::serialize_value(archive, speed);
+  }
+};
+
+void descend(Eigen::VectorXd& theta, const Eigen::VectorXd& gradient) { theta -= 0.1 * gradient; }
+
+/// An average of the user's own: the latest iterate.
+class Latest {
+ public:
+  struct Fold {
+    Latest* owner;
+    template <class Weight>
+    void before(std::size_t, std::span<const Weight>) const noexcept {}
+    template <class Weight>
+    void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
+      for (std::size_t i = 0; i < weights.size(); ++i) {
+        owner->average_[static_cast<Eigen::Index>(offset + i)] = static_cast<double>(weights[i]);
+      }
+    }
+    bool idle() const noexcept { return false; }
+    void commit() const noexcept { ++owner->count_; }
+  };
+  Fold begin_fold(const Layout& layout) {
+    if (count_ == 0) average_.setZero(static_cast<Eigen::Index>(layout.size()));
+    return {this};
+  }
+  bool has_average() const noexcept { return count_ > 0; }
+  const Eigen::VectorXd& average() const noexcept { return average_; }
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    polyak::detail::serialize_value(archive, count_);
+    std::uint64_t size = static_cast<std::uint64_t>(average_.size());
+    polyak::detail::serialize_value(archive, size);
+    polyak::detail::serialize_array(archive, "Latest", "average", average_, size);
+  }
+
+ private:
+  std::uint64_t count_ = 0;
+  Eigen::VectorXd average_;
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("every wrapper goes on where it was saved", "[serialize]", float, double, Eigen::half) {
+  const Sgd<TestType> sgd{{.learning_rate = 0.1, .momentum = 0.5}};
+  check_resuming<TestType>(ClipNorm{sgd, {.max_norm = 5.5}});
+  check_resuming<TestType>(ClipValue{sgd, {.max_value = 0.5}});
+  check_resuming<TestType>(Accumulate{sgd, {.micro_batches = 5}});
+  check_resuming<TestType>(Lookahead{sgd, {.every = 4, .alpha = 0.25}});
+  Run<TestType> run;
+  for (const std::size_t t : {0u, 4u, 11u}) run.gradients[t][3] = static_cast<TestType>(support::infinity);
+  check_resuming<TestType>(SkipNonFinite{sgd}, run);
+}
+
+TEST_CASE("wrappers and averages in each other go on where they were saved", "[serialize]") {
+  const AdamW<float> adam{{.learning_rate = 0.1}};
+  check_resuming<float>(Averaged{ClipNorm{Accumulate{adam, {.micro_batches = 2}}, {.max_norm = 4}}, Ema{{.decay = 0.5}},
+                                 TailAverage{{.start = 2}}});
+  check_resuming<float>(
+      Lookahead{Averaged{SkipNonFinite{ClipValue{adam}}, Ema{{.decay = 0.5, .bias_correction = false}}}, {.every = 3}});
+}
+
+TEST_CASE("optimizers and averagers of one's own go on where they were saved", "[serialize]") {
+  check_resuming<double>(Averaged{SavedRolling{}, Ema{{.decay = 0.5}}});
+  check_resuming<double>(Averaged{VersionedRolling{}, Ema{{.decay = 0.5}}});
+  check_resuming<double>(Averaged{&descend, Ema{{.decay = 0.5}}});
+  check_resuming<double>(Averaged{[](auto& theta, const auto& g) { theta -= 0.5 * g; }, Latest{}});
+  check_resuming<double>(ClipValue{Lookahead{[](auto& theta, const auto& g) { theta -= 0.5 * g; }, {.every = 3}}});
+}
