@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -99,22 +100,31 @@ TEST_CASE("Objects without names are weights and states, numbered", "[checkpoint
   CHECK(epoch == 9);
 }
 
-TEMPLATE_TEST_CASE("Every holder of parameters of every scalar comes back bit by bit", "[checkpoint]", float, double,
-                   long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Every scalar comes back bit by bit", "[checkpoint]", float, double, long double, Eigen::half,
+                   Eigen::bfloat16) {
   using Scalar = TestType;
   const files::Directory directory;
   const auto path = directory / "weights.polyak";
-  support::Random random(2);
-  auto coordinates = random.vector<Scalar>(holders::size);
+  auto coordinates = support::Random(2).vector<Scalar>(700);
   coordinates[0] = static_cast<Scalar>(-0.0f);
   coordinates[1] = static_cast<Scalar>(support::infinity);
   coordinates[2] = std::numeric_limits<Scalar>::quiet_NaN();
   coordinates[3] = std::numeric_limits<Scalar>::denorm_min();
-  holders::for_each<Scalar>([&](const char* name, auto&& params, const auto&, const auto& memory, const auto&) {
+  holders::Vector<Scalar> loaded = holders::Vector<Scalar>::Zero(700);
+  save(path, coordinates);
+  load(path, loaded);
+  CHECK(same_bits(loaded, coordinates));
+}
+
+TEST_CASE("Every holder of parameters comes back bit by bit", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "weights.polyak";
+  const auto coordinates = support::Random(2).vector<float>(holders::size);
+  holders::for_each<float>([&](const char* name, auto&& params, const auto&, const auto& memory, const auto&) {
     INFO(name);
     memory.write(coordinates);
     save(path, params);
-    memory.write(holders::Vector<Scalar>::Zero(holders::size));
+    memory.write(holders::Vector<float>::Zero(holders::size));
     load(path, params);
     CHECK(same_bits(memory.read(), coordinates));
   });

@@ -65,9 +65,9 @@ void put(std::string& bytes, std::size_t at, T x) {
 /// Makes size and checksum right again.
 std::string repaired(std::string bytes) {
   put(bytes, bytes.size() - 16, std::uint64_t{bytes.size()});
-  detail::Crc64 crc;
-  crc.update(as_bytes(bytes).first(bytes.size() - 8));
-  put(bytes, bytes.size() - 8, crc.value());
+  detail::Xxh64 hash;
+  hash.update(as_bytes(bytes).first(bytes.size() - 8));
+  put(bytes, bytes.size() - 8, hash.value());
   return bytes;
 }
 

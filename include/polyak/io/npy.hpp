@@ -37,17 +37,19 @@ inline constexpr std::size_t growth = 21;  // digits that NumPy leaves room for,
 
 /// "f8": kind and bytes. The 16 bytes of f16 are a long double of the machine.
 template <FloatingPoint T>
-[[nodiscard]] std::string npy_type() {
+[[nodiscard]] constexpr std::string_view npy_type() {
   static_assert(!std::same_as<T, Eigen::bfloat16>,
                 "polyak: the NPY format has no bfloat16; save float, or a .safetensors file");
-  return "f" + std::to_string(size_of(scalar_type_of<T>()));
+  constexpr std::size_t bytes = size_of(scalar_type_of<T>());
+  return bytes == 2 ? "f2" : bytes == 4 ? "f4" : bytes == 8 ? "f8" : "f16";
 }
 
 /// What comes before the scalars, byte for byte as NumPy 1.24 has it.
-[[nodiscard]] inline std::string npy_head(const std::string& type, bool fortran_order,
+[[nodiscard]] inline std::string npy_head(std::string_view type, bool fortran_order,
                                           std::span<const std::size_t> dimensions) {
-  std::string header = "{'descr': '<" + type + "', 'fortran_order': " + (fortran_order ? "True" : "False") +
-                       ", 'shape': " + tuple_text(dimensions) + ", }";
+  std::string header = "{'descr': '<";
+  header.append(type).append("', 'fortran_order': ").append(fortran_order ? "True" : "False");
+  header.append(", 'shape': ").append(tuple_text(dimensions)).append(", }");
   const std::size_t growing = fortran_order ? dimensions.back() : dimensions.front();
   header.append(npy_format::growth - std::to_string(growing).size(), ' ');
   const std::size_t before = npy_format::magic.size() + 2;
@@ -232,12 +234,14 @@ void load_npy(const std::filesystem::path& path, P&& into) {
   const detail::FileBytes bytes(name, detail::npy_format::magic, detail::npy_format::what);
   const detail::NpyArray array = detail::read_npy(name, bytes.get());
   if (array.type != detail::npy_type<Scalar>() || (array.big_endian && width == 16)) {
-    name.misfit("an array of '" + std::string(array.big_endian ? ">" : "<") + array.type + "' must be of '<" +
-                detail::npy_type<Scalar>() + "', as what it is loaded into");
+    std::string what = "an array of '";
+    what.append(array.big_endian ? ">" : "<").append(array.type).append("' must be of '<");
+    name.misfit(what.append(detail::npy_type<Scalar>()).append("', as what it is loaded into"));
   }
   if (!detail::fits(array.dimensions, block.shape)) {
-    name.misfit("an array of shape " + detail::tuple_text(array.dimensions) + " must be " +
-                detail::to_text(block.shape) + ", as what it is loaded into");
+    std::string what = "an array of shape ";
+    what.append(detail::tuple_text(array.dimensions)).append(" must be ").append(detail::to_text(block.shape));
+    name.misfit(what.append(", as what it is loaded into"));
   }
   if (array.data.size() != block.shape.size() * width) {
     name.fail_at(static_cast<std::uint64_t>(array.data.data() - bytes.get().data()),

@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/io/crc64.hpp"
 #include "polyak/detail/io/file_error.hpp"
 #include "polyak/detail/io/matrix_order.hpp"
 #include "polyak/detail/io/replacement_file.hpp"
 #include "polyak/detail/io/scalar_type.hpp"
+#include "polyak/detail/io/xxh64.hpp"
 
 namespace polyak {
 
@@ -46,7 +46,7 @@ namespace detail {
 ///     uint16    0
 ///     uint64    number of entries
 ///     uint64    size of the file
-///     uint64    CRC-64/XZ of everything before it
+///     uint64    XXH64 of everything before it
 namespace checkpoint_format {
 inline constexpr std::string_view magic = "\x89polyak\n";
 inline constexpr std::string_view what = "a checkpoint of polyak";
@@ -98,7 +98,7 @@ class CheckpointWriter {
     put_number(std::uint16_t{0});
     put_number(std::uint64_t{names_.size()});
     put_number(std::uint64_t{size_ + 16});
-    put_number(crc_.value());
+    put_number(checksum_.value());
   }
 
  private:
@@ -109,13 +109,13 @@ class CheckpointWriter {
     put(bytes);
   }
   void put(std::span<const std::byte> bytes) {
-    crc_.update(bytes);
+    checksum_.update(bytes);
     file_.write(bytes);
     size_ += bytes.size();
   }
 
   ReplacementFile& file_;
-  Crc64 crc_;
+  Xxh64 checksum_;
   std::uint64_t size_ = 0;
   std::vector<std::string> names_;  // sorted
 };
@@ -287,10 +287,10 @@ class ByteReader {
     name.fail_at(bytes.size() - 16, "is truncated, extended or damaged: its end must give its size, " +
                                         std::to_string(bytes.size()) + " bytes, got " + std::to_string(size));
   }
-  Crc64 crc;
-  crc.update(bytes.first(bytes.size() - 8));
-  if (crc.value() != checksum) {
-    name.fail_at(bytes.size() - 8, "is damaged: the checksum must be " + hexadecimal(crc.value(), 16) + ", got " +
+  Xxh64 hash;
+  hash.update(bytes.first(bytes.size() - 8));
+  if (hash.value() != checksum) {
+    name.fail_at(bytes.size() - 8, "is damaged: the checksum must be " + hexadecimal(hash.value(), 16) + ", got " +
                                        hexadecimal(checksum, 16));
   }
 
