@@ -147,9 +147,9 @@ std::string sealed(std::string file) {
   if (file.size() < 16) return file;
   const std::uint64_t size = file.size();
   detail::encode(&size, 1, reinterpret_cast<std::byte*>(file.data() + size - 16));
-  detail::Crc64 crc;
-  crc.update(std::as_bytes(std::span(file)).first(size - 8));
-  const std::uint64_t checksum = crc.value();
+  detail::Xxh64 hash;
+  hash.update(std::as_bytes(std::span(file)).first(size - 8));
+  const std::uint64_t checksum = hash.value();
   detail::encode(&checksum, 1, reinterpret_cast<std::byte*>(file.data() + size - 8));
   return file;
 }

@@ -19,6 +19,7 @@
 #include "fuzz.hpp"
 #include "input.hpp"
 #include "model.hpp"
+#include "serialize/archive.hpp"
 
 // The bytes are a sequence of operations on a few objects: optimizers with averages, behind wrappers, and averages on
 // their own. After every one the weights and the averages are compared with a model in long double, within the rounding
@@ -49,7 +50,7 @@ struct Falling {
   }
 };
 
-enum class Outcome { taken, not_taken, bad_argument, bad_order, injected };
+enum class Outcome { taken, not_taken, bad_argument, bad_order, injected, truncated };
 
 template <class F>
 Outcome attempt(F f) {
@@ -57,6 +58,8 @@ Outcome attempt(F f) {
     return f() ? Outcome::taken : Outcome::not_taken;
   } catch (const Injected&) {
     return Outcome::injected;
+  } catch (const serialize::Truncated&) {
+    return Outcome::truncated;
   } catch (const std::invalid_argument&) {
     return Outcome::bad_argument;
   } catch (const std::logic_error&) {
@@ -71,6 +74,37 @@ void require_refusal(Outcome expected, const char* what, F f) {
     return true;
   });
   require(outcome == expected, what);
+}
+
+// All that an object is, and back.
+
+template <class Object>
+serialize::Bytes saved(const Object& object) {
+  serialize::Output archive;
+  const_cast<Object&>(object).serialize(archive, 0u);  // which only reads while it saves
+  return archive.bytes;
+}
+template <class Object>
+Outcome load(Object& object, const serialize::Bytes& bytes) {
+  return attempt([&] {
+    serialize::Input archive(bytes);
+    object.serialize(archive, 0u);
+    require(archive.at_end(), "all that was saved is loaded");
+    return true;
+  });
+}
+
+/// Some bytes changed, or the last of them lost. What comes of it is refused, or an object as good as any other.
+serialize::Bytes damaged(Input& input, serialize::Bytes bytes) {
+  if (input.flag()) {
+    bytes.resize(bytes.size() - std::min<std::size_t>(bytes.size(), 1 + input.below(64)));
+  } else {
+    for (std::size_t n = 1 + input.below(3); n > 0; --n) {
+      const std::size_t at = (256 * input.below(256) + input.below(256)) % bytes.size();
+      bytes[at] = input.byte();
+    }
+  }
+  return bytes;
 }
 
 // Weights and gradients: one vector, or a set of matrices.
@@ -235,6 +269,10 @@ class Opaque {
   }
   void reset() { sgd_.reset(); }
   Sgd<Scalar>& optimizer() { return sgd_; }
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive& sgd_;
+  }
 
  private:
   Sgd<Scalar> sgd_;
@@ -413,15 +451,6 @@ std::string bytes_of(const Eigen::Matrix<Number, Eigen::Dynamic, 1>& vector) {
   return {reinterpret_cast<const char*>(vector.data()), static_cast<std::size_t>(vector.size()) * sizeof(Number)};
 }
 
-template <class Shadow>
-std::string bytes_of(const Average<Shadow>& average) {
-  std::string bytes;
-  const auto add = [&](const auto& x) { bytes.append(reinterpret_cast<const char*>(&x), sizeof x); };
-  add(average.steps());
-  add(average.count());
-  return average.has_average() ? bytes + bytes_of(average.average()) : bytes;
-}
-
 template <class Average, class Shadow>
 void require_as_modelled(const Average& average, const fuzz::ModelAverage<Shadow>& model, const Shape& shape) {
   require(average.steps() == model.steps(), "an average has seen every step");
@@ -527,13 +556,14 @@ class Trainer : public Subject {
         model_(other.model_->clone()),
         averages_(other.averages_),
         weights_(other.trained_),
-        trained_(other.trained_) {}
+        trained_(other.trained_) {}  // its guard and its snapshot stay with it
   Trainer(Trainer&&) = default;
 
   [[nodiscard]] std::unique_ptr<Subject> copy() const override { return std::make_unique<Trainer>(*this); }
   [[nodiscard]] std::unique_ptr<Subject> move_and_copy_back() override {
     auto moved = std::make_unique<Trainer>(std::move(*this));
     guard_.reset();
+    snapshot_.reset();
     object_ = moved->object_;
     model_ = moved->model_->clone();
     twin_ = moved->twin_;
@@ -551,11 +581,12 @@ class Trainer : public Subject {
     averages_ = other->averages_;
     plan_ = other->plan_;
     if (!guard_) weights_ = trained_ = other->trained_;
+    snapshot_.reset();
     check();
   }
 
   void act(Input& input) override {
-    switch (input.below(14)) {
+    switch (input.below(20)) {
       case 0:
         step_with_gradient_of_other_size(input);
         break;
@@ -588,6 +619,18 @@ class Trainer : public Subject {
         break;
       case 10:
         rewrite_weights(input);
+        break;
+      case 11:
+        save();
+        break;
+      case 12:
+        load_saved();
+        break;
+      case 13:
+        load_into_other(input);
+        break;
+      case 14:
+        load_damaged(input);
         break;
       default:
         step(input);
@@ -634,11 +677,9 @@ class Trainer : public Subject {
     for_each_average(f, Each{});
   }
 
-  [[nodiscard]] std::string state() {
-    std::string bytes = weights_.bytes();
-    for_each_average([&](const auto& average, const auto&) { bytes += bytes_of(average); });
-    return bytes + std::to_string(innermost(object_).steps()) + '/' +
-           std::to_string(innermost(object_).learning_rate());
+  [[nodiscard]] std::string state() const {
+    const serialize::Bytes bytes = saved(object_);
+    return weights_.bytes() + std::string(bytes.begin(), bytes.end());
   }
 
   /// Nothing but what the caller says may have changed.
@@ -663,7 +704,7 @@ class Trainer : public Subject {
   void require_refused_step(Outcome expected, const char* what, F f) {
     const std::string before = state();
     const Outcome outcome = attempt(f);
-    require(outcome == (guard_ ? Outcome::bad_order : expected), what);
+    require(outcome == expected || (guard_ && outcome == Outcome::bad_order), what);
     require(state() == before, "a step that is refused changes nothing");
   }
 
@@ -693,7 +734,8 @@ class Trainer : public Subject {
   void step_with_gradient_of_other_size(Input& input) {
     const auto gradient = values_from<Scalar>(input, other_than(plan_.shape));
     const std::string before = state();
-    require(attempt([&] { return take_step(object_, weights_, gradient); }) == Outcome::bad_argument,
+    const Outcome outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+    require(outcome == Outcome::bad_argument || (guard_ && outcome == Outcome::bad_order),
             "a gradient has the size of the weights");
     require(state() == before, "a step that is refused changes nothing");
   }
@@ -785,6 +827,7 @@ class Trainer : public Subject {
       return;
     }
     require(outcome == Outcome::taken, "a learning rate may be set");
+    ++rates_set_;
     innermost(twin_).set_learning_rate(rate);
     model_->set_rate(rate);
   }
@@ -794,11 +837,68 @@ class Trainer : public Subject {
     if (!guard_) weights_ = trained_ = values_from<Scalar>(input, plan_.shape);
   }
 
+  void save() { snapshot_.emplace(Snapshot{saved(object_), twin_, model_->clone(), averages_, trained_, rates_set_}); }
+
+  void load_saved() {
+    if (!snapshot_) return;
+    const std::string before = state();
+    const Outcome outcome = load(object_, snapshot_->bytes);
+    if (outcome != Outcome::taken) {
+      const bool rate_was_set = snapshot_->rates_set != rates_set_;
+      require(guard_ ? outcome == Outcome::bad_order : outcome == Outcome::bad_argument && rate_was_set,
+              "what was saved is loaded, but by other options or while an average is swapped in");
+      require(state() == before, "what is refused changes nothing");
+      return;
+    }
+    require(!guard_, "nothing is loaded while an average is swapped in");
+    require(saved(object_) == snapshot_->bytes, "what was loaded is what was saved");
+    twin_ = snapshot_->twin;
+    model_ = snapshot_->model->clone();
+    averages_ = snapshot_->averages;
+    weights_ = trained_ = snapshot_->trained;
+  }
+
+  /// Made anew, by options that may differ.
+  void load_into_other(Input& input) {
+    Made<Optimizer> made = make(Tag<Optimizer>{}, input, plan_);
+    const std::tuple<decltype(make(Tag<Averagers>{}, input))...> averagers{make(Tag<Averagers>{}, input)...};
+    Object other = std::apply([&](const auto&... each) { return Object(made.first, each.first...); }, averagers);
+    const serialize::Bytes bytes = saved(object_);
+    const Outcome outcome = load(other, bytes);
+    require(outcome == Outcome::taken || outcome == Outcome::bad_argument, "other options are refused");
+    require(outcome != Outcome::taken || saved(other) == bytes, "what was loaded is what was saved");
+  }
+
+  void load_damaged(Input& input) {
+    Object other = object_;
+    const Outcome outcome = load(other, damaged(input, saved(object_)));
+    require(outcome == Outcome::taken || outcome == Outcome::bad_argument || outcome == Outcome::truncated,
+            "damage is refused, or not seen");
+    auto weights = trained_;
+    const auto gradient = values_from<Scalar>(input, plan_.shape);
+    for (int t = 0; t < 3; ++t) {
+      const Outcome step = attempt([&] { return take_step(other, weights, gradient); });
+      require(step == Outcome::taken || step == Outcome::not_taken || step == Outcome::bad_argument,
+              "what is left can be trained on, or says what does not fit");
+    }
+  }
+
+  struct Snapshot {
+    serialize::Bytes bytes;
+    Optimizer twin;
+    Model<Scalar> model;
+    Averages averages;
+    Values<Scalar> trained;
+    std::uint64_t rates_set;
+  };
+
   Plan plan_;
   Object object_;
   Optimizer twin_;
   Model<Scalar> model_;
   Averages averages_;
+  std::optional<Snapshot> snapshot_;
+  std::uint64_t rates_set_ = 0;
   Values<Scalar> weights_, trained_;  // with averages and without: the same, but while one is swapped in
   std::optional<SwapGuard<Scalar>> guard_;
 };
@@ -820,7 +920,7 @@ class Alone : public Subject {
   }
 
   void act(Input& input) override {
-    switch (input.below(8)) {
+    switch (input.below(12)) {
       case 0:
         start(input);
         break;
@@ -837,6 +937,18 @@ class Alone : public Subject {
       case 4:
         show_other_size(input);
         break;
+      case 5:
+        saved_ = Saved{saved(object_), model_, last_};
+        break;
+      case 6:
+        load_saved();
+        break;
+      case 7:
+        load_into_other(input);
+        break;
+      case 8:
+        load_damaged(input);
+        break;
       default:
         update(input, Fault::none);
     }
@@ -851,13 +963,13 @@ class Alone : public Subject {
   void start(Input& input) {
     if constexpr (requires { object_.start_from(std::vector<Scalar>()); }) {
       auto weights = values_from<Scalar>(input, last_.shape());
-      const std::string before = bytes_of(object_);
+      const serialize::Bytes before = saved(object_);
       const Outcome outcome = attempt([&] {
         weights.visit([&](const auto& w) { object_.start_from(w); });
         return true;
       });
       if (model_.count() > 0) {
-        require(outcome == Outcome::bad_order && bytes_of(object_) == before, "a start comes before the first fold");
+        require(outcome == Outcome::bad_order && saved(object_) == before, "a start comes before the first fold");
       } else {
         require(outcome == Outcome::taken, "a start may be given");
         model_.start_from(wide(weights));
@@ -871,7 +983,7 @@ class Alone : public Subject {
     const bool lacks_start = fresh && model_.needs_start();
     const bool is_before_first = fresh && model_.due(2) && !model_.due();
     const bool asks = model_.scheduled() && (model_.due() || is_before_first);
-    const std::string before = bytes_of(object_);
+    const serialize::Bytes before = saved(object_);
     fault = what;
     const Outcome outcome = attempt([&] {
       weights.visit([&](const auto& w) { object_.update(w); });
@@ -889,21 +1001,63 @@ class Alone : public Subject {
       last_ = weights;
       return;
     }
-    require(bytes_of(object_) == before, "an update that is refused changes nothing");
+    require(saved(object_) == before, "an update that is refused changes nothing");
   }
 
   void show_other_size(Input& input) {
     if (model_.count() == 0) return;
     auto weights = values_from<Scalar>(input, other_than(last_.shape()));
-    const std::string before = bytes_of(object_);
+    const serialize::Bytes before = saved(object_);
     require_refusal(Outcome::bad_argument, "weights keep their size",
                     [&] { weights.visit([&](const auto& w) { object_.update(w); }); });
-    require(bytes_of(object_) == before, "an update that is refused changes nothing");
+    require(saved(object_) == before, "an update that is refused changes nothing");
   }
 
+  void load_saved() {
+    if (!saved_) return;
+    require(load(object_, saved_->bytes) == Outcome::taken, "what was saved is loaded");
+    require(saved(object_) == saved_->bytes, "what was loaded is what was saved");
+    model_ = saved_->model;
+    last_ = saved_->last;
+  }
+
+  void load_into_other(Input& input) {
+    Averager other = make(Tag<Averager>{}, input).first;
+    const serialize::Bytes before = saved(other), bytes = saved(object_);
+    const Outcome outcome = load(other, bytes);
+    require(outcome == Outcome::taken || outcome == Outcome::bad_argument, "other options are refused");
+    require(saved(other) == (outcome == Outcome::taken ? bytes : before), "all is loaded, or nothing");
+  }
+
+  void load_damaged(Input& input) {
+    Averager other = object_;
+    const serialize::Bytes before = saved(other);
+    const Outcome outcome = load(other, damaged(input, before));
+    require(outcome == Outcome::taken || outcome == Outcome::bad_argument || outcome == Outcome::truncated,
+            "damage is refused, or not seen");
+    require(outcome == Outcome::taken || saved(other) == before, "all is loaded, or nothing");
+    auto weights = values_from<Scalar>(input, last_.shape());
+    for (int t = 0; t < 3; ++t) {
+      const Outcome update = attempt([&] {
+        weights.visit([&](const auto& w) { other.update(w); });
+        return true;
+      });
+      require(update == Outcome::taken || update == Outcome::bad_argument || update == Outcome::bad_order,
+              "what is left can be used, or says what does not fit");
+    }
+  }
+
+  using Modelled = fuzz::ModelAverage<typename Averager::shadow_type>;
+  struct Saved {
+    serialize::Bytes bytes;
+    Modelled model;
+    Values<Scalar> last;
+  };
+
   Averager object_;
-  fuzz::ModelAverage<typename Averager::shadow_type> model_;
+  Modelled model_;
   Values<Scalar> last_;  // the weights of the latest update
+  std::optional<Saved> saved_;
 };
 
 using Construct = std::unique_ptr<Subject> (*)(Input&);
