@@ -6,14 +6,13 @@
 #include <filesystem>
 #include <iterator>
 #include <span>
-#include <stdexcept>
 #include <string>
-#include <typeinfo>
 #include <vector>
 
 #include "allocated.hpp"
 #include "fuzz.hpp"
 #include "io/files.hpp"
+#include "refusal.hpp"
 #include "serialize/archive.hpp"
 
 // Any bytes as a checkpoint, as they are and with size and checksum made right, so that the search gets past them. What
@@ -22,6 +21,7 @@
 
 namespace {
 
+using fuzz::accepted;
 using fuzz::require;
 using namespace polyak;
 
@@ -63,23 +63,6 @@ struct Run {
 void save(const std::filesystem::path& path, const Run& run) {
   polyak::save(path, named("theta", run.theta), named("opt", run.opt), named("layers", run.layers),
                named("wrapped", run.wrapped), named("epoch", run.epoch), named("note", run.note));
-}
-
-/// True if f was not refused; ends the program where it was, by anything but what is documented.
-template <class F>
-bool accepted(F f) {
-  try {
-    f();
-    return true;
-  } catch (const std::exception& error) {
-    const auto& type = typeid(error);
-    require(type == typeid(std::runtime_error) || type == typeid(std::invalid_argument), [&] {
-      return std::string("a file is refused by a runtime_error or an invalid_argument, got ") + type.name() + ": " +
-             error.what();
-    });
-    require(std::string(error.what()).starts_with("polyak::"), "a refusal says whose it is");
-  }
-  return false;
 }
 
 /// Names of the entries that load_entry may be tried on.
