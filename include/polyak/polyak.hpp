@@ -1,6 +1,7 @@
 #pragma once
 
-/// polyak: stochastic gradient descent with weight averaging, on Eigen. Includes everything.
+/// polyak: stochastic gradient descent with weight averaging, on Eigen. Includes everything but the files of polyak/io
+/// (checkpoints, NPY, safetensors), which need POSIX and take longer to compile.
 
 #include "polyak/averaged.hpp"
 #include "polyak/averagers/anytime_tail_average.hpp"

@@ -65,7 +65,7 @@ class Constant : public detail::OnlyOptions<Constant> {
   }
   [[nodiscard]] double operator()(std::uint64_t) const noexcept { return value_; }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("value", value_);
   }
 
@@ -93,7 +93,7 @@ class InverseTime : public detail::OnlyOptions<InverseTime> {
     return options_.initial * std::pow(1 + static_cast<double>(t) / options_.timescale, -options_.power);
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("initial", options_.initial);
     visit("timescale", options_.timescale);
     visit("power", options_.power);
@@ -121,7 +121,7 @@ class BottouDecay : public detail::OnlyOptions<BottouDecay> {
     return options_.initial / (1 + options_.lambda * options_.initial * static_cast<double>(t));
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("initial", options_.initial);
     visit("lambda", options_.lambda);
   }
@@ -150,7 +150,7 @@ class StepDecay : public detail::OnlyOptions<StepDecay> {
     return options_.initial * std::pow(options_.factor, static_cast<double>(t / options_.period));
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("initial", options_.initial);
     visit("factor", options_.factor);
     visit("period", options_.period);
@@ -182,7 +182,7 @@ class Cosine : public detail::OnlyOptions<Cosine> {
     return options_.final + (options_.initial - options_.final) * (1 + std::cos(std::numbers::pi * phase)) / 2;
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("initial", options_.initial);
     visit("final", options_.final);
     visit("steps", options_.steps);
@@ -216,7 +216,7 @@ class LinearWarmup : public detail::OnlyOptions<LinearWarmup> {
     return options_.then(0) * (options_.start_factor + (1 - options_.start_factor) * progress);
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("start_factor", options_.start_factor);
     visit("steps", options_.steps);
     visit("then", options_.then);
@@ -251,7 +251,7 @@ class Triangular : public detail::OnlyOptions<Triangular> {
     return options_.min + (options_.max - options_.min) * height;
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("min", options_.min);
     visit("max", options_.max);
     visit("half_period", options_.half_period);
@@ -284,7 +284,7 @@ class LinearCycle : public detail::OnlyOptions<LinearCycle> {
     return (1 - f) * options_.max + f * options_.min;
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("max", options_.max);
     visit("min", options_.min);
     visit("period", options_.period);
@@ -325,7 +325,7 @@ class SwaAnneal : public detail::OnlyOptions<SwaAnneal> {
     return (1 - alpha) * options_.before(options_.start) + alpha * options_.target;
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("before", options_.before);
     visit("start", options_.start);
     visit("anneal_steps", options_.anneal_steps);

@@ -95,7 +95,7 @@ TEST_CASE("A checkpoint cut anywhere or with bytes appended is refused", "[check
     INFO(n << ": " << error);
     REQUIRE(error.starts_with("test: file: "));
   }
-  for (const std::size_t n : {1, 8, 24, 26, 1000}) {
+  for (const std::size_t n : {1u, 8u, 24u, 26u, 1000u}) {
     CHECK(has(error_in(small.bytes + std::string(n, '\0')), "is truncated, extended or damaged"));
     CHECK(has(error_in(small.bytes + small.bytes.substr(0, n)), "is truncated, extended or damaged"));
   }

@@ -68,7 +68,7 @@ TEST_CASE("Writes of every size arrive in order", "[io]") {
   const auto path = directory / "file";
   std::string all;
   ReplacementFile file(path, "test");
-  for (const std::size_t n : {0, 1, 1000, 65'535, 1, 65'536, 3, 200'000, 70'000, 64, 65'536}) {
+  for (const std::size_t n : {0u, 1u, 1000u, 65'535u, 1u, 65'536u, 3u, 200'000u, 70'000u, 64u, 65'536u}) {
     std::string some(n, 'x');
     for (std::size_t i = 0; i < n; ++i) some[i] = static_cast<char>(i * 31 + n);
     write(file, some);
@@ -97,7 +97,7 @@ TEST_CASE("Permissions are those of the file replaced, or of the umask", "[io]")
   replace(directory / "new", "x");
   ::umask(mask);
   CHECK(mode_of(directory / "new") == 0640);
-  for (const mode_t mode : {0600, 0664, 0444}) {
+  for (const mode_t mode : {0600u, 0664u, 0444u}) {
     REQUIRE(::chmod((directory / "new").c_str(), mode) == 0);
     replace(directory / "new", "y");
     CHECK(mode_of(directory / "new") == mode);

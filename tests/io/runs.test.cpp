@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -31,6 +32,30 @@ namespace {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
+// [checkpoint]
+/// Goes on from the file, if there is one, and saves now and then; whenever it is killed, it can be started again.
+template <class Gradient>
+void train(VectorXf& theta, Gradient gradient, const std::filesystem::path& path) {
+  polyak::Averaged opt{polyak::AdamW<float>{}, polyak::Ema{{.decay = 0.99}}};
+  std::uint64_t step = 0;
+  using polyak::named;
+  if (std::filesystem::exists(path)) {
+    polyak::load(path, named("weights", theta), named("opt", opt), named("step", step));
+  }
+  while (step < 1000) {
+    opt.step(theta, gradient(theta));
+    if (++step % 100 == 0) polyak::save(path, named("weights", theta), named("opt", opt), named("step", step));
+  }
+}
+
+/// What is shipped is the average. It is asked for by name, and the optimizer need not be known.
+VectorXf ship(const std::filesystem::path& path, Eigen::Index size) {
+  VectorXf theta(size);
+  polyak::load_average(path, "opt", theta);
+  return theta;
+}
+// [/checkpoint]
+
 /// A layer trained by AdamW, averaged twice.
 struct Layer {
   MatrixXf w = MatrixXf::Constant(3, 4, 1);
@@ -53,6 +78,27 @@ struct Layer {
 };
 
 }  // namespace
+
+TEST_CASE("A run that breaks off and is started again learns what it would have learnt", "[checkpoint]") {
+  const files::Directory directory;
+  const auto gradient = [](const VectorXf& theta) { return VectorXf(theta.array().sin() + 0.5f); };
+  const VectorXf start = VectorXf::LinSpaced(7, -2, 3);
+  VectorXf whole = start, broken = start;
+  train(whole, gradient, directory / "whole.polyak");
+
+  int left = 555;
+  const auto breaking = [&](const VectorXf& theta) {
+    if (--left < 0) throw std::runtime_error("out of power");
+    return gradient(theta);
+  };
+  CHECK_THROWS_AS(train(broken, breaking, directory / "broken.polyak"), std::runtime_error);
+  CHECK(broken != whole);
+  train(broken, gradient, directory / "broken.polyak");
+  CHECK(same_bits(broken, whole));
+  CHECK(files::read(directory / "broken.polyak") == files::read(directory / "whole.polyak"));
+  CHECK(ship(directory / "broken.polyak", 7) == ship(directory / "whole.polyak", 7));
+  CHECK(ship(directory / "whole.polyak", 7) != whole);
+}
 
 TEST_CASE("A run with two averages goes on from a checkpoint bit for bit", "[checkpoint]") {
   const files::Directory directory;

@@ -51,7 +51,7 @@ TEST_CASE("The checksum is XXH64", "[io]") {
 }
 
 TEST_CASE("The checksum does not depend on the pieces it is given", "[io]") {
-  for (const std::size_t n : {31, 33, 64, 100, 150}) {
+  for (const std::size_t n : {31u, 33u, 64u, 100u, 150u}) {
     const std::string text = bytes(n);
     const std::string_view whole = text;
     for (std::size_t first = 0; first <= n; ++first) {

@@ -51,6 +51,20 @@ TEST_CASE("every averager goes on where it was saved", "[serialize]") {
   check_all<Eigen::bfloat16, float>();
 }
 
+TEST_CASE("an average goes on by any schedule of decays", "[serialize]") {
+  for (const bool corrected : {true, false}) {
+    const auto check = [&](Decay decay) {
+      Ema<double> ema{{.decay = std::move(decay), .bias_correction = corrected, .every = 2}};
+      check_resuming<double>(ema);
+    };
+    check(DecayWarmup({.limit = 0.5}));
+    check(InverseGammaDecay({.min = 0.1}));
+    check(HalfLife({.steps = 3}));
+    check(Constant(0.5));
+    check([](std::uint64_t k) { return k % 2 == 0 ? 0.5 : 0.25; });
+  }
+}
+
 TEST_CASE("a start that was given is saved", "[serialize]") {
   Ema<> ema{{.decay = 0.75, .bias_correction = false}};
   Run<double> run;

@@ -4,6 +4,11 @@
 #include <polyak/optimizers/nadam.hpp>
 #include <polyak/optimizers/rmsprop.hpp>
 #include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
 
 #include "serialize/resume.hpp"
 
@@ -35,4 +40,36 @@ TEMPLATE_TEST_CASE("every optimizer goes on where it was saved", "[serialize]", 
   check(RMSprop<TestType>{{.learning_rate = 0.1, .momentum = 0.5, .centered = true}});
   check(Adagrad<TestType>{{.learning_rate = 0.1, .learning_rate_decay = 0.1}});
   check(Lion<TestType>{{.learning_rate = 0.1, .weight_decay = 0.1}});
+}
+
+TEST_CASE("an optimizer goes on by any schedule", "[serialize]") {
+  const auto check = [](Hyperparameter rate) {
+    check_resuming<double>(Sgd<double>{{.learning_rate = std::move(rate)}});
+  };
+  const Cosine cosine({.initial = 0.1, .final = 0.01, .steps = 9});
+  check(Constant(0.1));
+  check(InverseTime({.initial = 0.1}));
+  check(BottouDecay({.initial = 0.1, .lambda = 0.5}));
+  check(StepDecay({.initial = 0.1, .period = 4}));
+  check(LinearWarmup({.steps = 5, .then = cosine}));
+  check(Triangular({.half_period = 4}));
+  check(LinearCycle({.period = 5}));
+  check(SwaAnneal({.before = cosine, .start = 3, .anneal_steps = 5}));
+  check([](std::uint64_t t) { return t % 3 == 0 ? 0.2 : 0.1; });
+}
+
+TEST_CASE("a learning rate that is set while training goes on", "[serialize]") {
+  const Run<double> run;
+  serialize::check_resuming(
+      Sgd<double>{{.learning_rate = 0.1, .momentum = 0.5}}, run.start, run.gradients.size(),
+      [&](Sgd<double>& sgd, Eigen::VectorXd& theta, std::size_t t) {
+        if (t % 4 == 1) sgd.set_learning_rate(0.1 / static_cast<double>(t));
+        sgd.step(theta, run.gradients[t]);
+      },
+      [](const Sgd<double>& sgd, const Eigen::VectorXd& theta) {
+        serialize::Digest digest;
+        digest.add_matrix(theta);
+        digest.add_object(sgd);
+        return digest;
+      });
 }

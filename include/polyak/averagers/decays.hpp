@@ -116,7 +116,7 @@ class DecayWarmup : public detail::OnlyOptions<DecayWarmup> {
   }
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("limit", options_.limit);
   }
 
@@ -150,7 +150,7 @@ class InverseGammaDecay : public detail::OnlyOptions<InverseGammaDecay> {
   }
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("gamma", options_.gamma);
     visit("power", options_.power);
     visit("min", options_.min);
@@ -179,7 +179,7 @@ class HalfLife : public detail::OnlyOptions<HalfLife> {
   /// β of an average that folds every step.
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("steps", options_.steps);
   }
 

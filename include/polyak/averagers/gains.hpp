@@ -40,7 +40,7 @@ struct EmaGain {
     return bias_correction ? std::min(1.0, c / weight.advance(c)) : c;
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("decay", decay.as_option(every));
     visit("bias_correction", bias_correction);
   }
@@ -54,7 +54,7 @@ struct PolynomialGain {
     return (eta + 1) / (static_cast<double>(k) + eta);
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("eta", eta);
   }
 };
@@ -67,7 +67,7 @@ struct PowerGain {
     return k == 1 ? 1 : -std::expm1((gamma + 1) * std::log1p(-1 / static_cast<double>(k)));
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("gamma", gamma);
   }
 };
@@ -94,7 +94,7 @@ struct AnytimeGain {
     return std::min(1.0, a);
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("fraction", fraction);
   }
 };
@@ -112,7 +112,7 @@ struct CallableGain {
     return a;
   }
   template <class Visitor>
-  void for_each_option(Visitor&& visit) const {
+  void for_each_option(const Visitor& visit) const {
     visit("gain", detail::FunctionOption{.ask = gain, .unit = "fold", .first = 1});
   }
 };

@@ -81,22 +81,14 @@ class Coordinatewise {
 
   /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization. The options
   /// are compared on loading: throws std::invalid_argument where they are not those of the saved object, saying which
-  /// and how; then, as where the archive throws, nothing has changed. A learning rate that was set to a number by
-  /// set_learning_rate is loaded; any other is compared as an option is. O(state).
+  /// and how; then, as where the archive throws, nothing has changed. A learning rate that is a number is loaded if it,
+  /// or the one it replaces, came by set_learning_rate; any other is compared as the options are. O(state).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     serialize_version(archive, Rule::name, 1);
     const OptionSerializer<Archive> option{archive, Rule::name, steps_};
     option("scalar", scalar_name<scalar_type>);
-    bool rate_is_set = rate_is_set_;
-    double rate = rate_is_set ? learning_rate() : 0;
-    serialize_value(archive, rate_is_set);
-    if (rate_is_set) {
-      serialize_value(archive, rate);
-      check_rate(rate);
-    } else {
-      option("learning_rate", rule_.options.learning_rate);
-    }
+    const Rate rate = serialize_rate(archive, option);
     rule_.for_each_option(option);
     serialize_blocks(option);
     if constexpr (is_loading<Archive>) {
@@ -104,12 +96,12 @@ class Coordinatewise {
       KnownLayout layout;
       Rule rule(rule_.options);
       serialize_state(archive, steps, layout, rule);
-      if (rate_is_set) rule.options.learning_rate = rate;
+      if (rate.is_state) rule.options.learning_rate = rate.number;
       rule_ = std::move(rule);
       steps_ = steps;
       layout_ = std::move(layout);
       addresses_.forget();
-      rate_is_set_ = rate_is_set;
+      rate_is_set_ = rate.is_set;
     } else {
       serialize_state(archive, steps_, layout_, rule_);
     }
@@ -140,6 +132,31 @@ class Coordinatewise {
     require_finite_nonnegative(rate, Rule::name, "learning_rate must be finite and >= 0");
   }
 
+  struct Rate {
+    bool is_number = false, is_set = false, is_state = false;
+    double number = 0;
+  };
+  /// A number that was set there, or is to replace one that was set here, is state; any other rate is an option.
+  template <class Archive>
+  Rate serialize_rate(Archive& archive, const OptionSerializer<Archive>& option) const {
+    const Hyperparameter& present = rule_.options.learning_rate;
+    Rate rate{present.is_number(), rate_is_set_};
+    if (rate.is_number) rate.number = present(0);
+    serialize_value(archive, rate.is_number);
+    serialize_value(archive, rate.is_set);
+    if (!rate.is_number) {
+      option("learning_rate", present);
+      return rate;
+    }
+    serialize_value(archive, rate.number);
+    check_rate(rate.number);
+    rate.is_state = rate.is_set || rate_is_set_;
+    if constexpr (is_loading<Archive>) {
+      const std::string saved = to_text(rate.number), got = present.as_option().description;
+      if (!rate.is_state && saved != got) throw_other_option(Rule::name, "learning_rate", saved, got);
+    }
+    return rate;
+  }
   template <class Option>
   void serialize_blocks(const Option& option) const {
     const auto& blocks = rule_.options.blocks;

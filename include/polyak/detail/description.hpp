@@ -5,7 +5,6 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "polyak/detail/errors.hpp"
 
@@ -40,32 +39,22 @@ template <GivenAsFunction T>
   }
 }
 
-/// Collects "name(member value, member value)".
-class Describer {
- public:
-  explicit Describer(std::string_view name) { option_.description.assign(name).append("("); }
+/// Writes "member value, member value" of the options it is called with.
+struct Describer {
+  FunctionOption& into;
 
   template <class T>
-  void operator()(std::string_view member, const T& value) {
-    option_.description.append(separator_).append(member).append(" ");
-    separator_ = ", ";
+  void operator()(std::string_view member, const T& value) const {
+    if (into.description.back() != '(') into.description.append(", ");
+    into.description.append(member).append(" ");
     if constexpr (GivenAsFunction<T>) {
       const FunctionOption inner = function_option(value);
-      option_.description += inner.description;
-      option_.says_all = option_.says_all && inner.says_all;
+      into.description += inner.description;
+      into.says_all = into.says_all && inner.says_all;
     } else {
-      option_.description += to_text(value);
+      into.description += to_text(value);
     }
   }
-
-  [[nodiscard]] FunctionOption done() && {
-    option_.description += ")";
-    return std::move(option_);
-  }
-
- private:
-  FunctionOption option_{{}, true};
-  std::string_view separator_;
 };
 
 struct AnyOption {
@@ -75,7 +64,7 @@ struct AnyOption {
 
 /// What names itself and lists its options: for_each_option(visit) calls visit(member, value) for each.
 template <class T>
-concept Described = requires(const T& described, AnyOption visit) {
+concept Described = requires(const T& described, const AnyOption visit) {
   { T::name } -> std::convertible_to<std::string_view>;
   described.for_each_option(visit);
 };
@@ -86,9 +75,10 @@ template <Described T>
   std::string_view name = T::name;
   constexpr std::string_view ours = "polyak::";
   if (name.starts_with(ours)) name.remove_prefix(ours.size());
-  Describer describer(name);
-  described.for_each_option(describer);
-  return std::move(describer).done();
+  FunctionOption option{std::string(name) + "(", true};
+  described.for_each_option(Describer{option});
+  option.description += ")";
+  return option;
 }
 
 /// Describes the T inside a std::function, if T describes itself.

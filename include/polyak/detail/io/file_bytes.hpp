@@ -1,16 +1,19 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,7 +46,7 @@ class FileBytes {
       name.fail(std::string("must begin as ").append(what).append(", and does not; it has ") + std::to_string(size_) +
                 " bytes");
     }
-    bytes_ = std::make_unique_for_overwrite<std::byte[]>(size_);
+    bytes_.reset(allocate(size_));
     std::memcpy(bytes_.get(), head, length);
     read(name, file, bytes_.get() + length, size_ - length);
   }
@@ -61,7 +64,28 @@ class FileBytes {
     }
   }
 
-  std::unique_ptr<std::byte[]> bytes_;
+  /// A large file in pages of 2 MiB, where there are such: to get 128 MiB in pages of 4 KiB takes three times as long
+  /// as to read them.
+  static std::byte* allocate(std::size_t size) {
+    void* memory = nullptr;
+#ifdef MADV_HUGEPAGE
+    constexpr std::size_t page = std::size_t{2} << 20;
+    if (size >= 8 * page) {
+      const std::size_t whole_pages = (size + page - 1) / page * page;
+      memory = std::aligned_alloc(page, whole_pages);
+      if (memory) static_cast<void>(::madvise(memory, whole_pages, MADV_HUGEPAGE));
+    }
+#endif
+    if (!memory) memory = std::malloc(std::max<std::size_t>(size, 1));
+    if (!memory) throw std::bad_alloc();
+    return static_cast<std::byte*>(memory);
+  }
+
+  struct Free {
+    void operator()(std::byte* memory) const noexcept { std::free(memory); }
+  };
+
+  std::unique_ptr<std::byte, Free> bytes_;
   std::size_t size_ = 0;
 };
 
