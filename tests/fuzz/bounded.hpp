@@ -67,6 +67,12 @@ struct Bounded {
     const long double low = std::sqrt(std::max(0.0L, x.value - x.error)), high = std::sqrt(x.value + x.error);
     return within(middle, std::max(middle - low, high - middle));
   }
+  /// NaN where one of them is.
+  friend Bounded smaller(Bounded a, Bounded b) {
+    if (a.is_unknown() || b.is_unknown()) return unknown();
+    if (std::isnan(a.value) || std::isnan(b.value)) return {a.value + b.value, 0};
+    return {std::min(a.value, b.value), std::max(a.error, b.error)};
+  }
   friend Bounded larger(Bounded a, Bounded b) {
     if (a.is_unknown() || b.is_unknown()) return unknown();
     return {std::max(a.value, b.value), std::max(a.error, b.error)};

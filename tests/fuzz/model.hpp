@@ -212,6 +212,29 @@ class ModelClipValue : public ModelWrapper<Scalar> {
 };
 
 template <class Scalar>
+class ModelClipNorm : public ModelWrapper<Scalar> {
+ public:
+  using Number = Bounded<Scalar>;
+  ModelClipNorm(std::unique_ptr<ModelOptimizer<Scalar>> inner, double most)
+      : ModelWrapper<Scalar>(std::move(inner)), most_(most) {}
+
+  bool step(Numbers<Scalar>& weights, const Numbers<Scalar>& gradient) override {
+    Number squares;
+    for (const Number& g : gradient) squares = squares + g * g;
+    const Number scale = smaller(Number::exactly(1), Number::rounded(most_) / (root(squares) + Number::rounded(1e-6L)));
+    Numbers<Scalar> clipped = gradient;
+    for (Number& g : clipped) g = g * scale;
+    return this->inner_->step(weights, clipped);
+  }
+  [[nodiscard]] std::unique_ptr<ModelOptimizer<Scalar>> clone() const override {
+    return std::make_unique<ModelClipNorm>(*this);
+  }
+
+ private:
+  double most_;
+};
+
+template <class Scalar>
 class ModelSkipNonFinite : public ModelWrapper<Scalar> {
  public:
   using ModelWrapper<Scalar>::ModelWrapper;

@@ -270,7 +270,7 @@ class Opaque {
   void reset() { sgd_.reset(); }
   Sgd<Scalar>& optimizer() { return sgd_; }
   template <class Archive>
-  void serialize(Archive& archive) {
+  void serialize(Archive& archive, unsigned int) {
     archive& sgd_;
   }
 
@@ -345,6 +345,21 @@ Made<ClipValue<Inner>> make(Tag<ClipValue<Inner>>, Input& input, const Plan& pla
   const double limit = input.one_of(limits);
   return {ClipValue<Inner>(std::move(inner), {.max_value = limit}),
           std::make_unique<fuzz::ModelClipValue<ScalarOf<Inner>>>(std::move(model), limit)};
+}
+template <class Inner>
+Made<ClipNorm<Inner>> make(Tag<ClipNorm<Inner>>, Input& input, const Plan& plan) {
+  constexpr double limits[] = {1, 0.1, 1e10};
+  auto [inner, model] = make(Tag<Inner>{}, input, plan);
+  const double limit = input.one_of(limits);
+  return {ClipNorm<Inner>(std::move(inner), {.max_norm = limit}),
+          std::make_unique<fuzz::ModelClipNorm<ScalarOf<Inner>>>(std::move(model), limit)};
+}
+/// Of the average inside it is only seen that it is the same in both.
+template <class Inner>
+Made<Averaged<Inner, TailAverage<>>> make(Tag<Averaged<Inner, TailAverage<>>>, Input& input, const Plan& plan) {
+  auto [inner, model] = make(Tag<Inner>{}, input, plan);
+  return {Averaged<Inner, TailAverage<>>(std::move(inner), TailAverage<>{{.every = 1 + input.below(3)}}),
+          std::move(model)};
 }
 template <class Inner>
 Made<SkipNonFinite<Inner>> make(Tag<SkipNonFinite<Inner>>, Input& input, const Plan& plan) {
@@ -533,6 +548,18 @@ void check_reading(const Average& average, Values<Scalar> weights) {
 }
 
 template <class Optimizer>
+inline constexpr bool has_averages = false;
+template <class Optimizer, class... Averagers>
+inline constexpr bool has_averages<Averaged<Optimizer, Averagers...>> = true;
+
+/// Calls f with each Averaged in an optimizer.
+template <class Optimizer, class F>
+void for_each_averaged(Optimizer& optimizer, F f) {
+  if constexpr (has_averages<std::remove_const_t<Optimizer>>) f(optimizer);
+  if constexpr (requires { optimizer.optimizer(); }) for_each_averaged(optimizer.optimizer(), f);
+}
+
+template <class Optimizer>
 auto& innermost(Optimizer& optimizer) {
   if constexpr (requires { optimizer.set_learning_rate(0); }) {
     return optimizer;
@@ -632,6 +659,9 @@ class Trainer : public Subject {
       case 14:
         load_damaged(input);
         break;
+      case 15:
+        step_with_inner_average_swapped_in(input);
+        break;
       default:
         step(input);
     }
@@ -686,6 +716,7 @@ class Trainer : public Subject {
   void check() {
     require(weights_.same_bits(trained_) || guard_, "weights are those trained without averages");
     require(innermost(object_).steps() == innermost(twin_).steps(), "steps are those taken without averages");
+    require(saved(object_.optimizer()) == saved(twin_), "the optimizer is as it is without averages");
     for_each_average([&](const auto& average, const auto& model) { require_as_modelled(average, model, plan_.shape); });
   }
 
@@ -782,6 +813,24 @@ class Trainer : public Subject {
       const bool possible = average.has_average() && !guard_;
       require(outcome == (possible ? Outcome::injected : Outcome::bad_order),
               "an average is swapped in once it is there");
+      require(state() == before, "what was swapped in is swapped out again");
+    });
+  }
+
+  void step_with_inner_average_swapped_in(Input& input) {
+    const auto gradient = values_from<Scalar>(input, plan_.shape);
+    if (guard_) return;
+    for_each_averaged(object_.optimizer(), [&](auto& averaged) {
+      if (!averaged.has_average()) return;
+      const std::string before = state();
+      {
+        const auto guard = weights_.visit([&](auto& w) { return averaged.swap_in(w); });
+        const std::string within = state();
+        require(shows(averaged.averager(), weights_), "the average stands in the place of the weights");
+        const Outcome outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+        require(outcome == Outcome::bad_order, "no step while an average inside is swapped in");
+        require(state() == within, "a step that is refused changes nothing");
+      }
       require(state() == before, "what was swapped in is swapped out again");
     });
   }
@@ -1069,12 +1118,13 @@ constexpr Construct kinds[] = {
     construct<Trainer<Sgd<double>, Ema<>>>,
     construct<Trainer<Adam<float>, Swa<>, Ema<float>>>,
     construct<Trainer<SkipNonFinite<ClipValue<Sgd<float>>>, TailAverage<>, Lawa<>>>,
-    construct<Trainer<Accumulate<Sgd<double>>, AnytimeTailAverage<>, Ema<>>>,
+    construct<Trainer<Accumulate<ClipNorm<Sgd<double>>>, AnytimeTailAverage<>, Ema<>>>,
     construct<Trainer<Lookahead<AdamW<double>>, PolynomialAverage<>>>,
     construct<Trainer<Opaque<double>, Lawa<float>, PowerEma<>>>,
     construct<Alone<Ema<>, double>>,
     construct<Alone<Lawa<>, float>>,
     construct<Alone<AnytimeTailAverage<float>, double>>,
+    construct<Trainer<Accumulate<Averaged<Sgd<float>, TailAverage<>>>, PolynomialAverage<float>>>,
 };
 
 }  // namespace

@@ -216,6 +216,9 @@ TEST_CASE("Sparse models go on from a checkpoint bit for bit", "[checkpoint]") {
   load(path, named("model", loaded));
   CHECK(loaded.weights() == half.weights());
   CHECK(loaded.average() == half.average());
+  VectorXd average(50);  // c v and b v + a u are there, but s itself is not
+  CHECK(
+      error_of([&] { load_average(path, "model", average); }).starts_with("invalid_argument: polyak::load_average: "));
   train(loaded, 170, 400);
   CHECK(loaded.weights() == whole.weights());
   CHECK(loaded.average() == whole.average());

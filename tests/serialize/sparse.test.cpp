@@ -65,7 +65,7 @@ template <template <class, class> class Model, class Options, class Scalar>
 void check_models(Options options) {
   options.features = 11;
   options.learning_rate = InverseTime({.initial = 0.5});
-  for (const std::size_t outputs : {1, 3}) {
+  for (const std::size_t outputs : {std::size_t{1}, std::size_t{3}}) {
     options.outputs = outputs;
     for (const double l1 : {0.0, 0.02}) {
       options.l1 = l1;

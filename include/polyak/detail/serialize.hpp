@@ -46,6 +46,12 @@ inline constexpr bool is_loading = bool(Archive::is_loading::value);
   throw_damaged(who, std::string(name) + " must have size " + to_text(expected) + ", got " + to_text(got));
 }
 
+/// To the archive, or from it.
+template <class Archive, class T>
+void hand_over(Archive& archive, T& x) {
+  static_cast<void>(archive & x);
+}
+
 template <FloatingPoint T>
 using bits_t =
     std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
@@ -55,7 +61,7 @@ template <class Archive, class T>
 void serialize_value(Archive& archive, T& x) {
   if constexpr (std::same_as<T, bool>) {
     std::uint8_t byte = x ? 1 : 0;
-    archive& byte;
+    hand_over(archive, byte);
     if constexpr (is_loading<Archive>) x = byte != 0;
   } else if constexpr (std::same_as<T, long double>) {
     // x87 has 10 bytes of value, the rest of the 16 is whatever was there.
@@ -63,16 +69,16 @@ void serialize_value(Archive& archive, T& x) {
     static_assert(size <= 16);
     std::array<std::uint64_t, 2> words{};
     if constexpr (!is_loading<Archive>) std::memcpy(words.data(), &x, size);
-    archive& words[0];
-    archive& words[1];
+    hand_over(archive, words[0]);
+    hand_over(archive, words[1]);
     if constexpr (is_loading<Archive>) std::memcpy(&x, words.data(), size);
   } else if constexpr (FloatingPoint<T>) {
     auto bits = Eigen::numext::bit_cast<bits_t<T>>(x);
-    archive& bits;
+    hand_over(archive, bits);
     if constexpr (is_loading<Archive>) x = Eigen::numext::bit_cast<T>(bits);
   } else {
     static_assert(std::unsigned_integral<T>);
-    archive& x;
+    hand_over(archive, x);
   }
 }
 
@@ -82,18 +88,18 @@ inline constexpr std::uint64_t trusted_count = 65536;
 template <class Archive>
 void serialize_text(Archive& archive, std::string& text) {
   std::uint64_t count = text.size();
-  archive& count;
+  hand_over(archive, count);
   if constexpr (is_loading<Archive>) {
     text.clear();
     for (std::uint64_t i = 0; i < count; ++i) {
       std::uint8_t letter = 0;
-      archive& letter;
+      hand_over(archive, letter);
       text.push_back(letter < ' ' ? '?' : static_cast<char>(letter));
     }
   } else {
     for (const char c : text) {
       auto letter = static_cast<std::uint8_t>(c);
-      archive& letter;
+      hand_over(archive, letter);
     }
   }
 }
@@ -103,7 +109,7 @@ void serialize_text(Archive& archive, std::string& text) {
 template <class Archive>
 std::uint32_t serialize_version(Archive& archive, std::string_view who, std::uint32_t newest) {
   std::uint32_t version = newest;
-  archive& version;
+  hand_over(archive, version);
   if constexpr (is_loading<Archive>) {
     if (version == 0) throw_damaged(who, "it has version 0");
     if (version > newest) {
@@ -274,7 +280,7 @@ void serialize_array(Archive& archive, std::string_view who, std::string_view na
   if constexpr (TakesArrays<Archive, T>) {
     archive.array_size(name, count);
   } else {
-    archive& count;
+    serialize_value(archive, count);
   }
   if constexpr (is_loading<Archive>) {
     if (count != expected) throw_damaged_size(who, name, expected, count);
@@ -321,7 +327,7 @@ void serialize_part(Archive& archive, std::string_view name, Part& part) {
   };
   if constexpr (nests) archive.enter(name);
   if constexpr (requires { part.serialize(archive, 0u); }) {
-    archive& part;  // so that the archive sees to a version number of the user's
+    hand_over(archive, part);  // so that the archive sees to a version number of the user's
   } else if constexpr (requires { part.serialize(archive); }) {
     part.serialize(archive);
   } else {

@@ -41,7 +41,8 @@ namespace polyak {
 /// "state_2", …
 ///
 /// O(bytes), with 64 KiB of memory. Throws std::invalid_argument for names that are equal or have a dot,
-/// std::logic_error while an average is swapped in; on any error the old file is left as it is, and no other.
+/// std::logic_error while an average is swapped in; on any error the old file is left as it is, and no other, but for
+/// one in the very end: that the directory cannot be brought to the disk.
 template <class... Objects>
 void save(const std::filesystem::path& path, const Objects&... objects) {
   static_assert(sizeof...(Objects) > 0, "polyak::save: there is nothing to save");
@@ -160,10 +161,11 @@ void load_entry(const std::filesystem::path& path, std::string_view entry_name, 
   detail::decode_any_into(file, entry, into);
 }
 
-/// Reads the average out of the object saved under a name, without the object: into parameters of its size, in storage
-/// order, rounded to their scalar as copy_average_to does. Verifies the whole file first, and throws as load does;
-/// std::invalid_argument, which names the entries there are, where the name is that of weights, where there is no
-/// average yet, or more than one (load_entry reads one of several).
+/// Reads the average out of the object saved under a name, or of a part of it ("opt.averager.1"), without the object:
+/// into parameters of its size, in storage order, rounded to their scalar as copy_average_to does. Verifies the whole
+/// file first, and throws as load does; std::invalid_argument, which names the entries there are, where the name is
+/// that of weights, where there is no average yet, or more than one. Sparse models keep their averages in another form:
+/// load the model.
 template <Parameters P>
 void load_average(const std::filesystem::path& path, std::string_view object_name, P&& into) {
   const detail::FileName name{"polyak::load_average", path.string()};
@@ -176,9 +178,7 @@ void load_average(const std::filesystem::path& path, std::string_view object_nam
     average = entry;
   }
   if (!average) file.misfit_listing("there is no average in \"" + std::string(object_name) + '"');
-  if (average->size() == 0) {
-    file.misfit_listing("there is no average in \"" + std::string(object_name) + "\" before its first fold");
-  }
+  if (average->size() == 0) file.misfit_listing("the average in \"" + std::string(object_name) + "\" is empty");
   detail::decode_any_into(file, *average, into);
 }
 

@@ -18,6 +18,7 @@ namespace polyak::detail {
 class Xxh64 {
  public:
   void update(std::span<const std::byte> bytes) noexcept {
+    if (bytes.empty()) return;
     length_ += bytes.size();
     if (held_ > 0) {
       const std::size_t n = std::min(stripe - held_, bytes.size());
