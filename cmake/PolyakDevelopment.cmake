@@ -17,6 +17,15 @@ endif()
 set_target_properties(polyak PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON
                       INTERFACE_HEADER_SETS_TO_VERIFY "${verified_sets}")
 
+# Everything is compiled so that libFuzzer sees which way an input goes; only the fuzz targets are linked with it.
+if(POLYAK_BUILD_FUZZERS)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "polyak: POLYAK_BUILD_FUZZERS needs libFuzzer, which comes with clang: set CMAKE_CXX_COMPILER to clang++")
+  endif()
+  add_compile_options(-O1 -g1 -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize=fuzzer-no-link,address,undefined)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
 # A target of ours: ISO C++, warnings are errors.
 function(polyak_set_strict target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)

@@ -326,6 +326,18 @@ TEST_CASE("copies and moves of an Sgd carry on where it was") {
   CHECK(assigned.steps() == 10);
 }
 
+TEST_CASE("with decoupled weight decay the velocity is of gradients alone, whatever the weights are") {
+  Sgd sgd{{.learning_rate = 0.5, .momentum = 0.5, .weight_decay = 1, .decoupled_weight_decay = true}};
+  VectorXd theta(3);
+  theta << infinity, -infinity, not_a_number;
+  sgd.step(theta, VectorXd::Constant(3, 2).eval());
+  CHECK(theta[0] == infinity);
+  CHECK(theta[1] == -infinity);
+  theta.setZero();  // by someone who starts again from good weights
+  sgd.step(theta, VectorXd::Constant(3, 2).eval());
+  CHECK(theta == VectorXd::Constant(3, -1.5));
+}
+
 TEST_CASE("divergence is data, not an error") {
   VectorXd theta{{1, -1}};
   Sgd sgd{{.learning_rate = 1e200}};

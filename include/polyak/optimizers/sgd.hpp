@@ -95,7 +95,7 @@ struct SgdRule {
       T p = static_cast<T>(params[i]);
       T d = static_cast<T>(grad[i]);
       if constexpr (Decays) {
-        d = mul_add(decay, p, d);
+        d = decay == 0 ? d : mul_add(decay, p, d);  // 0 where decoupled, and 0 · ∞ would spoil the velocity
         p *= shrink;
       }
       if constexpr (M != Momentum::none) {
