@@ -3,7 +3,7 @@ include(GNUInstallDirs)
 
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/polyak)
 
-install(TARGETS polyak EXPORT polyak-targets FILE_SET HEADERS)
+install(TARGETS polyak EXPORT polyak-targets FILE_SET HEADERS FILE_SET json)
 install(EXPORT polyak-targets NAMESPACE polyak:: DESTINATION ${package_dir})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/polyak-config.cmake.in ${PROJECT_BINARY_DIR}/polyak-config.cmake
                               INSTALL_DESTINATION ${package_dir})

@@ -174,7 +174,8 @@ class Average {
     const auto serialize_vectors = [&](detail::KnownLayout& layout, vector_type& shadow) {
       if (folds == 0 && !started) return;
       layout.serialize(archive, name_);
-      detail::serialize_array(archive, name_, "average", shadow, layout.size());
+      // Where files have names, what is no average yet must not pass for one.
+      detail::serialize_array(archive, name_, folds == 0 ? "start" : "average", shadow, layout.size());
       serialize_rest(layout.size());
     };
     if constexpr (detail::is_loading<Archive>) {

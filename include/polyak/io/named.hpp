@@ -1,0 +1,32 @@
+#pragma once
+
+#include <concepts>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace polyak {
+
+/// What is saved or loaded, and under which name.
+template <class T>
+struct Named {
+  std::string name;
+  T object;  ///< a reference, or a view that was handed over as a temporary
+};
+
+/// named("weights", theta): refers to theta, which must outlive the call it is made for.
+template <class T>
+[[nodiscard]] Named<T> named(std::string_view name, T&& object) {
+  return {std::string(name), std::forward<T>(object)};
+}
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_named = false;
+template <class T>
+inline constexpr bool is_named<Named<T>> = true;
+
+}  // namespace detail
+}  // namespace polyak

@@ -1,0 +1,171 @@
+#include <polyak/detail/io/replacement_file.hpp>
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include "catch.hpp"
+#include "io/files.hpp"
+
+using polyak::detail::ReplacementFile;
+
+namespace {
+
+void write(ReplacementFile& file, const std::string& text) { file.write(std::as_bytes(std::span(text))); }
+
+void replace(const std::filesystem::path& path, const std::string& text) {
+  ReplacementFile file(path, "test");
+  write(file, text);
+  file.commit();
+}
+
+template <class F>
+std::string error_of(F f) {
+  try {
+    f();
+  } catch (const std::system_error& error) {
+    return std::string("system: ") + error.what();
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "nothing";
+}
+
+mode_t mode_of(const std::filesystem::path& path) {
+  struct stat status {};
+  ::stat(path.c_str(), &status);
+  return status.st_mode & 07777;
+}
+
+}  // namespace
+
+TEST_CASE("A file appears when it is committed, and not before", "[io]") {
+  const files::Directory directory;
+  const auto path = directory / "file";
+  files::write(path, "old");
+  {
+    ReplacementFile file(path, "test");
+    write(file, "new");
+    CHECK(files::read(path) == "old");
+    CHECK(directory.count() == 2);
+  }
+  CHECK(files::read(path) == "old");
+  CHECK(directory.count() == 1);
+  replace(path, "new");
+  CHECK(files::read(path) == "new");
+  CHECK(directory.count() == 1);
+}
+
+TEST_CASE("Writes of every size arrive in order", "[io]") {
+  const files::Directory directory;
+  const auto path = directory / "file";
+  std::string all;
+  ReplacementFile file(path, "test");
+  for (const std::size_t n : {0u, 1u, 1000u, 65'535u, 1u, 65'536u, 3u, 200'000u, 70'000u, 64u, 65'536u}) {
+    std::string some(n, 'x');
+    for (std::size_t i = 0; i < n; ++i) some[i] = static_cast<char>(i * 31 + n);
+    write(file, some);
+    all += some;
+  }
+  file.commit();
+  CHECK(files::read(path) == all);
+}
+
+TEST_CASE("Two writers of one file do not meet; the last to commit wins", "[io]") {
+  const files::Directory directory;
+  const auto path = directory / "file";
+  ReplacementFile first(path, "test"), second(path, "test");
+  write(first, "first");
+  write(second, "second");
+  second.commit();
+  CHECK(files::read(path) == "second");
+  first.commit();
+  CHECK(files::read(path) == "first");
+  CHECK(directory.count() == 1);
+}
+
+TEST_CASE("Permissions are those of the file replaced, or of the umask", "[io]") {
+  const files::Directory directory;
+  const mode_t mask = ::umask(027);
+  replace(directory / "new", "x");
+  ::umask(mask);
+  CHECK(mode_of(directory / "new") == 0640);
+  for (const mode_t mode : {0600u, 0664u, 0444u}) {
+    REQUIRE(::chmod((directory / "new").c_str(), mode) == 0);
+    replace(directory / "new", "y");
+    CHECK(mode_of(directory / "new") == mode);
+  }
+}
+
+TEST_CASE("A link stays, and what it points to is replaced", "[io]") {
+  const files::Directory directory;
+  std::filesystem::create_directory(directory / "elsewhere");
+  const auto target = directory / "elsewhere" / "file";
+  files::write(target, "old");
+  std::filesystem::create_symlink("elsewhere/file", directory / "link");
+  std::filesystem::create_symlink("link", directory / "link_to_link");
+  replace(directory / "link_to_link", "new");
+  CHECK(std::filesystem::is_symlink(directory / "link"));
+  CHECK(std::filesystem::is_symlink(directory / "link_to_link"));
+  CHECK(files::read(target) == "new");
+  CHECK(directory.count() == 3);
+
+  std::filesystem::create_symlink("nowhere", directory / "dangling");
+  CHECK(error_of([&] { replace(directory / "dangling", "new"); }) ==
+        "system: test: " + (directory / "dangling").string() +
+            ": is a link that leads to no file: No such file or directory");
+  CHECK(!std::filesystem::exists(directory / "nowhere"));
+}
+
+TEST_CASE("A path without a directory is in the current one", "[io]") {
+  const files::Directory directory;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(directory.path());
+  const std::string error = error_of([] { replace("file", "x"); });
+  std::filesystem::current_path(before);
+  CHECK(error == "nothing");
+  CHECK(files::read(directory / "file") == "x");
+}
+
+TEST_CASE("What cannot be replaced is said, and left alone", "[io]") {
+  const files::Directory directory;
+  std::filesystem::create_directory(directory / "folder");
+  CHECK(error_of([&] { replace(directory / "folder", "x"); }) ==
+        "test: " + (directory / "folder").string() + ": must be a regular file to be replaced, and is not");
+  CHECK(error_of([&] { replace("/dev/null", "x"); }) ==
+        "test: /dev/null: must be a regular file to be replaced, and is not");
+  const auto absent = directory / "absent/file";
+  CHECK(error_of([&] { replace(absent, "x"); }) ==
+        "system: test: " + absent.string() + ": cannot be written: No such file or directory");
+  const auto beyond = directory / "file/beyond";
+  files::write(directory / "file", "x");
+  CHECK(error_of([&] { replace(beyond, "x"); }) ==
+        "system: test: " + beyond.string() + ": cannot be looked at: Not a directory");
+  CHECK(directory.count() == 2);
+}
+
+TEST_CASE("A disk that takes no more leaves the old file and nothing else", "[io]") {
+  const files::Directory directory;
+  const auto path = directory / "file";
+  files::write(path, "old");
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  for (const std::size_t n : {std::size_t{1000}, std::size_t{300'000}}) {  // in commit, in write
+    const rlimit small{500, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+    const std::string error = error_of([&] { replace(path, std::string(n, 'x')); });
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(error == "system: test: " + path.string() + ": cannot be written: File too large");
+    CHECK(files::read(path) == "old");
+    CHECK(directory.count() == 1);
+  }
+  ::signal(SIGXFSZ, handler);
+}

@@ -1,0 +1,218 @@
+#include <polyak/io/checkpoint.hpp>
+#include <polyak/polyak.hpp>
+
+#include <Eigen/Core>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "catch.hpp"
+#include "io/files.hpp"
+#include "support.hpp"
+
+// Whole runs: what is trained, stopped, loaded and trained on is bit for bit what is trained in one go.
+
+using namespace polyak;
+using Eigen::MatrixXd;
+using Eigen::MatrixXf;
+using Eigen::VectorXd;
+using Eigen::VectorXf;
+using support::error_of;
+using support::same_bits;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+/// A layer trained by AdamW, averaged twice.
+struct Layer {
+  MatrixXf w = MatrixXf::Constant(3, 4, 1);
+  VectorXf b = VectorXf::Constant(3, -1);
+  Averaged<AdamW<float>, Ema<>, Swa<>> opt{AdamW<float>{{.learning_rate = Cosine{{.initial = 0.1, .steps = 40}}}},
+                                           Ema<>{{.decay = 0.9}}, Swa<>{{.start = 4, .period = 3}}};
+
+  void train(int from, int to) {
+    for (int t = from; t < to; ++t) {
+      support::Random random(static_cast<std::uint64_t>(t));
+      const MatrixXf dw = random.vector<float>(12).reshaped(3, 4);
+      const VectorXf db = random.vector<float>(3);
+      opt.step(ParameterSet{w, b}, ParameterSet{dw, db});
+    }
+  }
+  friend bool same(const Layer& x, const Layer& y) {
+    return same_bits(x.w, y.w) && same_bits(x.b, y.b) && x.opt.average<0>() == y.opt.average<0>() &&
+           x.opt.average<1>() == y.opt.average<1>();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("A run with two averages goes on from a checkpoint bit for bit", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  Layer whole, half, loaded;
+  whole.train(0, 30);
+  half.train(0, 13);
+  save(path, named("layers", ParameterSet{half.w, half.b}), named("opt", half.opt));
+
+  load(path, named("layers", ParameterSet{loaded.w, loaded.b}), named("opt", loaded.opt));
+  CHECK(same(loaded, half));
+  loaded.train(13, 30);
+  CHECK(same(loaded, whole));
+  // Into an object in the middle of another run too.
+  load(path, named("opt", loaded.opt), named("layers", ParameterSet{loaded.w, loaded.b}));
+  loaded.train(13, 30);
+  CHECK(same(loaded, whole));
+
+  std::vector<std::string> names;
+  for (const EntryInfo& entry : entries(path)) names.push_back(entry.name + ' ' + entry.scalar);
+  CHECK(names == std::vector<std::string>{"layers.0 float32", "layers.1 float32", "opt.optimizer.moment float32",
+                                          "opt.optimizer.square float32", "opt.averager.0.average float64",
+                                          "opt.averager.1.average float64", "opt state"});
+
+  VectorXf weights(15);
+  CHECK(has(error_of([&] { load_average(path, "opt", weights); }), "there are several averages in \"opt\""));
+  load_average(path, "opt.averager.1", weights);
+  CHECK(weights == half.opt.average<1>().cast<float>());
+  VectorXd average(15);
+  load_entry(path, "opt.averager.0.average", average);
+  CHECK(average == half.opt.average<0>());
+  CHECK(has(error_of([&] { load_average(path, "layers", weights); }), "there is no average in \"layers\""));
+  CHECK(has(error_of([&] { load_entry(path, "opt.averager.0.average", weights); }), "must be float32"));
+}
+
+TEST_CASE("Another option is refused, and neither weights nor optimizer move", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  VectorXd theta = VectorXd::Ones(4);
+  Averaged saved{Sgd{{.learning_rate = 0.1, .momentum = 0.9}}, Ema{{.decay = 0.999}}, TailAverage{}};
+  saved.step(theta, theta);
+  save(path, theta, saved);
+
+  Averaged other{Sgd{{.learning_rate = 0.1, .momentum = 0.9}}, Ema{{.decay = 0.999}}, TailAverage{{.every = 2}}};
+  VectorXd weights = VectorXd::Zero(4);
+  other.step(weights, VectorXd::Ones(4));
+  const VectorXd before = weights;
+  const VectorXd average = other.average<0>();
+  CHECK(error_of([&] { load(path, weights, other); }) ==
+        "invalid_argument: polyak::TailAverage: every must be 1 as in the saved state, got 2");
+  CHECK(weights == before);
+  CHECK(other.average<0>() == average);
+  other.step(weights, VectorXd::Ones(4));  // with the momentum it had
+  CHECK(weights == VectorXd::Constant(4, -0.1 - 0.19));
+}
+
+TEST_CASE("Nothing is saved or loaded while an average stands in the place of the weights", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  VectorXd theta = VectorXd::Ones(4);
+  Averaged opt{Sgd{{.learning_rate = 0.1}}, Ema{{.decay = 0.9}}};
+  for (int t = 0; t < 3; ++t) opt.step(theta, theta);
+  save(path, theta, opt);
+  const VectorXd trained = theta;
+  const std::string bytes = files::read(path);
+  {
+    const auto guard = opt.swap_in(theta);
+    CHECK(error_of([&] { save(path, theta, opt); }).starts_with("logic_error: polyak::Ema: the average is swapped in"));
+    CHECK(error_of([&] { load(path, theta, opt); }).starts_with("logic_error: polyak::Ema: the average is swapped in"));
+    CHECK(theta == opt.average());
+  }
+  CHECK(theta == trained);
+  CHECK(files::read(path) == bytes);
+  CHECK(directory.count() == 1);
+  load(path, theta, opt);
+  CHECK(error_of([&] { opt.step(theta, theta); }) == "nothing");
+}
+
+TEST_CASE("What is not an average yet is not shipped as one", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  Ema ema{{.bias_correction = false}};
+  ema.start_from(support::constant(3, 1));
+  save(path, named("ema", ema), named("fresh", Ema{}));
+  VectorXd weights = VectorXd::Zero(3);
+  CHECK(has(error_of([&] { load_average(path, "ema", weights); }),
+            "there is no average in \"ema\"; the entries are \"ema.start\" (float64, 3 x 1), "));
+  CHECK(has(error_of([&] { load_average(path, "fresh", weights); }), "there is no average in \"fresh\""));
+  CHECK(weights == VectorXd::Zero(3));
+  Ema loaded{{.bias_correction = false}};
+  load(path, named("ema", loaded));
+  loaded.update(support::constant(3, 2));
+  ema.update(support::constant(3, 2));
+  CHECK(loaded.average() == ema.average());
+}
+
+TEST_CASE("Sparse models go on from a checkpoint bit for bit", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "model.polyak";
+  const auto make = [] {
+    return SparseSgd{{.features = 50, .learning_rate = 0.1, .l2 = 1e-2, .l1 = 1e-4}, Ema{{.decay = 0.99}}};
+  };
+  const auto train = [](auto& model, int from, int to) {
+    for (int t = from; t < to; ++t) {
+      support::Random random(static_cast<std::uint64_t>(t));
+      const std::vector<int> indices{t % 50, 10 + (t * 7) % 40};
+      const std::vector<double> values{random.normal(), random.normal()};
+      if (indices[0] < indices[1]) model.step(SparseRow{std::span(indices), std::span(values)}, random.normal());
+    }
+  };
+  auto whole = make(), half = make(), loaded = make();
+  train(whole, 0, 400);
+  train(half, 0, 170);
+  save(path, named("model", half));
+  load(path, named("model", loaded));
+  CHECK(loaded.weights() == half.weights());
+  CHECK(loaded.average() == half.average());
+  train(loaded, 170, 400);
+  CHECK(loaded.weights() == whole.weights());
+  CHECK(loaded.average() == whole.average());
+  CHECK(loaded.steps() == whole.steps());
+  CHECK(whole.steps() > 200);
+
+  SparseSgd other{{.features = 50, .learning_rate = 0.1}, Ema{{.decay = 0.99}}};
+  CHECK(
+      has(error_of([&] { load(path, named("model", other)); }), "polyak::SparseSgd: l2 must be 0.01 as in the saved"));
+}
+
+namespace {
+
+/// A bag of numbers that can be moved by construction alone.
+struct NotAssignable {
+  const int id = 7;
+  std::vector<double> values;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    std::uint64_t n = values.size();
+    archive.array_size("values", n);
+    if constexpr (Archive::is_loading::value) values.resize(n);
+    archive.array("values", values.data(), n);
+  }
+};
+static_assert(!std::is_move_assignable_v<NotAssignable>);
+
+/// What takes the place of an object when all is loaded must not throw. Those of the library are assigned to.
+static_assert(std::is_nothrow_move_assignable_v<Averaged<AdamW<float>, Ema<>, Swa<>>>);
+static_assert(std::is_nothrow_move_assignable_v<Averaged<ClipNorm<Sgd<>>, Lawa<>>>);
+static_assert(std::is_nothrow_move_assignable_v<Lookahead<Accumulate<SkipNonFinite<ClipValue<NAdam<>>>>>>);
+static_assert(std::is_nothrow_move_assignable_v<SparseSgd<PowerEma<>>>);
+static_assert(std::is_nothrow_move_assignable_v<SparseAdagrad<TailAverage<>>>);
+static_assert(std::is_nothrow_move_assignable_v<RowAverage<>>);
+
+}  // namespace
+
+TEST_CASE("An object that cannot be assigned to is constructed anew", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  save(path, named("bag", NotAssignable{.values = {1, 2, 3}}));
+  NotAssignable loaded;
+  load(path, named("bag", loaded));
+  CHECK(loaded.values == std::vector<double>{1, 2, 3});
+}
