@@ -553,8 +553,9 @@ def mirrors(path):
         found += sorted((tests / "io").glob("*.test.cpp"))
     if "serialize" in name or "description" in name:
         found += sorted((tests / "serialize").glob("*.test.cpp"))
-    if not found:
-        found = sorted((tests / relative.parent).glob("*.test.cpp"))
+    found += [s for s in [tests / "serialize" / f"{relative.parent.name}.test.cpp"] if s.exists()]
+    if not any(s.name == f"{name}.test.cpp" for s in found):
+        found += sorted((tests / relative.parent).glob("*.test.cpp"))
     found += [tests / f"{general}.test.cpp" for general in GENERAL if (tests / f"{general}.test.cpp").exists()]
     return dict.fromkeys(found)
 

@@ -40,66 +40,64 @@ struct Half {
   int id;
 };
 
-#define POLYAK_MUTATION_BINARY(Mark, op, mutant)                                    \
-  struct Mark {                                                                     \
-    int id;                                                                         \
-  };                                                                                \
-  template <class A>                                                                \
-  constexpr Half<Mark, A> operator op(A&& a, Mark mark) noexcept {             \
-    return {std::forward<A>(a), mark.id};                                                            \
-  }                                                                                 \
-  template <class A, class B>                                                       \
-  constexpr auto operator op(Half<Mark, A> half, const B& b) {                      \
-    if constexpr (requires {                                                        \
-                    requires std::is_same_v<decltype(half.a op b), decltype(half.a mutant b)>; \
-                  }) {                                                              \
-      if (on(half.id)) return half.a mutant b;                                      \
-    }                                                                               \
-    return half.a op b;                                                             \
+#define POLYAK_MUTATION_BINARY(Mark, op, mutant)                                                             \
+  struct Mark {                                                                                              \
+    int id;                                                                                                  \
+  };                                                                                                         \
+  template <class A>                                                                                         \
+  constexpr Half<Mark, A> operator op(A&& a, Mark mark) noexcept {                                           \
+    return {std::forward<A>(a), mark.id};                                                                    \
+  }                                                                                                          \
+  template <class A, class B>                                                                                \
+  constexpr auto operator op(Half<Mark, A> half, const B& b) {                                               \
+    if constexpr (requires { requires std::is_same_v<decltype(half.a op b), decltype(half.a mutant b)>; }) { \
+      if (on(half.id)) return half.a mutant b;                                                               \
+    }                                                                                                        \
+    return half.a op b;                                                                                      \
   }
-#define POLYAK_MUTATION_COMPARISON(Mark, op, mutant, opposite)          \
-  struct Mark {                                                         \
-    int id;                                                             \
-  };                                                                    \
-  template <class A>                                                    \
+#define POLYAK_MUTATION_COMPARISON(Mark, op, mutant, opposite)     \
+  struct Mark {                                                    \
+    int id;                                                        \
+  };                                                               \
+  template <class A>                                               \
   constexpr Half<Mark, A> operator op(A&& a, Mark mark) noexcept { \
-    return {std::forward<A>(a), mark.id};                                                \
-  }                                                                     \
-  template <class A, class B>                                           \
-  constexpr auto operator op(Half<Mark, A> half, const B& b) {          \
-    if constexpr (requires { half.a mutant b; }) {                      \
-      if (on(half.id)) return half.a mutant b;                          \
-    }                                                                   \
-    if constexpr (requires { half.a opposite b; }) {                    \
-      if (on(half.id + 1)) return half.a opposite b;                    \
-    }                                                                   \
-    return half.a op b;                                                 \
+    return {std::forward<A>(a), mark.id};                          \
+  }                                                                \
+  template <class A, class B>                                      \
+  constexpr auto operator op(Half<Mark, A> half, const B& b) {     \
+    if constexpr (requires { half.a mutant b; }) {                 \
+      if (on(half.id)) return half.a mutant b;                     \
+    }                                                              \
+    if constexpr (requires { half.a opposite b; }) {               \
+      if (on(half.id + 1)) return half.a opposite b;               \
+    }                                                              \
+    return half.a op b;                                            \
   }
-#define POLYAK_MUTATION_ASSIGNMENT(Mark, op, mutant)                   \
-  struct Mark {                                                        \
-    int id;                                                            \
-  };                                                                   \
-  template <class B>                                                   \
-  constexpr Half<Mark, B> operator op(Mark mark, B&& b) noexcept { \
-    return {std::forward<B>(b), mark.id};                                               \
-  }                                                                    \
-  template <class A, class B>                                          \
-  constexpr decltype(auto) operator op(A&& a, Half<Mark, B> half) {    \
-    if constexpr (requires { a mutant half.a; }) {                     \
-      if (on(half.id)) return a mutant half.a;                         \
-    }                                                                  \
-    return a op half.a;                                                \
+#define POLYAK_MUTATION_ASSIGNMENT(Mark, op, mutant)                \
+  struct Mark {                                                     \
+    int id;                                                         \
+  };                                                                \
+  template <class B>                                                \
+  constexpr Half<Mark, B> operator op(Mark mark, B&& b) noexcept {  \
+    return {std::forward<B>(b), mark.id};                           \
+  }                                                                 \
+  template <class A, class B>                                       \
+  constexpr decltype(auto) operator op(A&& a, Half<Mark, B> half) { \
+    if constexpr (requires { a mutant half.a; }) {                  \
+      if (on(half.id)) return a mutant half.a;                      \
+    }                                                               \
+    return a op half.a;                                             \
   }
-#define POLYAK_MUTATION_LOGIC(Mark, op, mutant)                                    \
-  template <class F>                                                               \
-  struct Mark {                                                                    \
-    int id;                                                                        \
-    F right;                                                                       \
-  };                                                                               \
-  template <class F>                                                               \
-  Mark(int, F) -> Mark<F>;                                                         \
-  template <class A, class F>                                                      \
-  constexpr bool operator op(const A& a, const Mark<F>& mark) {                    \
+#define POLYAK_MUTATION_LOGIC(Mark, op, mutant)                                             \
+  template <class F>                                                                        \
+  struct Mark {                                                                             \
+    int id;                                                                                 \
+    F right;                                                                                \
+  };                                                                                        \
+  template <class F>                                                                        \
+  Mark(int, F) -> Mark<F>;                                                                  \
+  template <class A, class F>                                                               \
+  constexpr bool operator op(const A& a, const Mark<F>& mark) {                             \
     return on(mark.id) ? bool(a) mutant bool(mark.right()) : bool(a) op bool(mark.right()); \
   }
 
