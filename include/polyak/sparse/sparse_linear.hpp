@@ -216,7 +216,7 @@ class SparseLinear {
     if constexpr (Rule::has_state) intercept_state_.assign(k, state);
     if (rule_.options.l1 > 0) paid_.assign(features() * k, 0);
     intercept_.setZero(static_cast<Eigen::Index>(k));
-    average_intercept_ = intercept_;
+    intercept_rest_ = average_intercept_ = intercept_;
     scratch_.resize(2 * k);
   }
 
@@ -310,12 +310,14 @@ class SparseLinear {
       return moved;
     });
   }
-  /// Equal terms are rounded alike every time, which adds up; so the rest is kept (Kahan 1965).
-  void owe(double penalty) noexcept {
-    const double term = penalty + owed_rest_;
-    const double sum = owed_ + term;
-    owed_rest_ = term - (sum - owed_);
-    owed_ = sum;
+  /// Equal terms are rounded alike every time, which adds up too.
+  void owe(double penalty) noexcept { add(penalty, owed_, owed_rest_); }
+  /// sum + rest ← sum + rest + x.
+  static void add(double x, double& sum, double& rest) noexcept {
+    const double term = x + rest;
+    const double next = sum + term;
+    rest = term - (next - sum);
+    sum = next;
   }
   /// A weight less the penalty it still owes, but not past zero.
   [[nodiscard]] double penalised(double weight, double& paid) const noexcept {
@@ -329,11 +331,12 @@ class SparseLinear {
     return rest;
   }
 
+  /// Every step moves the intercepts, and nothing makes them forget, so what rounding drops would add up (Kahan 1965).
   void move_intercept(double rate, std::span<const double> derivatives) noexcept {
     for (std::size_t o = 0; o < derivatives.size(); ++o) {
       double moved = -rate * derivatives[o];
       if constexpr (Rule::has_state) moved = rule_.descend(rate, derivatives[o], intercept_state_[o]);
-      intercept_[static_cast<Eigen::Index>(o)] += moved;
+      add(moved, intercept_.data()[o], intercept_rest_.data()[o]);
     }
   }
 
@@ -343,8 +346,9 @@ class SparseLinear {
   std::uint64_t steps_ = 0;
   double owed_ = 0;  // L1 in all, up to owed_rest_
   double owed_rest_ = 0;
-  std::vector<double> paid_;  // L1 that each weight has paid
-  Eigen::VectorXd intercept_;
+  std::vector<double> paid_;   // L1 that each weight has paid
+  Eigen::VectorXd intercept_;  // up to intercept_rest_
+  Eigen::VectorXd intercept_rest_;
   Eigen::VectorXd average_intercept_;
   std::vector<double> intercept_state_;
   std::vector<double> scratch_;
