@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Builds the tests with g++ to count what they run, runs them, and prints the lines and branches of include/ that they
+# cover; fails below 100 % of the lines or 95 % of the branches. BUILD_DIR is build/coverage unless set.
+#
+# Not counted as branches are those that only an exception takes, from any call that may throw (std::bad_alloc above
+# all), and those of lines without code of their own, such as the braces where destructors run. A template's line is
+# covered once one of its instantiations has run it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=${BUILD_DIR:-build/coverage}
+jobs=$(nproc)
+
+cmake/install_dependencies.sh ninja-build gcovr
+# Only code of include/ counts its executions.
+cmake -G Ninja -S . -B "$build" -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=None -DPOLYAK_BUILD_EXAMPLES=OFF \
+  -DPOLYAK_BUILD_BENCHMARKS=OFF \
+  -DCMAKE_CXX_FLAGS="-O0 -DNDEBUG -fno-inline --coverage -fprofile-filter-files=.*include/polyak/.*" > /dev/null
+cmake --build "$build" --target polyak_tests polyak_published_stress
+find "$build" -name '*.gcda' -delete
+
+"$build"/tests/polyak_tests
+"$build"/tests/polyak_published_stress
+
+report() {
+  gcovr --root . --filter include/ --exclude-throw-branches --exclude-unreachable-branches \
+    --gcov-executable "$PWD"/cmake/gcov_of_what_ran.sh "$@"
+}
+report -j "$jobs" --json "$build"/coverage.json "$build"
+report --add-tracefile "$build"/coverage.json
+report --add-tracefile "$build"/coverage.json --branches --fail-under-line 100 --fail-under-branch 95
