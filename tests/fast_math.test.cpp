@@ -184,7 +184,7 @@ TEST_CASE("with -ffast-math: what rounding drops from a sum is not optimised awa
     a[i] = 1.0f / static_cast<float>(i + 1);
     b[i] = 1e-6f * static_cast<float>(i);
   }
-  for (std::size_t i = 0; i < 100; ++i) rest[i] = detail::exact_sum(a[i], b[i]).rest;  // vectorised
+  for (std::size_t i = 0; i < 100; ++i) rest[i] = detail::exact_sum(a[i], b[i]).rest;
   for (std::size_t i = 0; i < 100; ++i) {
     const double exact = static_cast<double>(a[i]) + static_cast<double>(b[i]);
     CHECK(static_cast<double>(rest[i]) == exact - static_cast<double>(static_cast<float>(exact)));

@@ -13,12 +13,8 @@ inline constexpr bool sums_are_regrouped = false;
 template <class T>
 [[nodiscard, gnu::always_inline]] inline T as_rounded(T x) noexcept {
 #if !defined(__clang__) && (defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__))
-#if __has_builtin(__builtin_assoc_barrier)
-  return __builtin_assoc_barrier(x);
-#else
-  volatile T hidden = x;
+  volatile T hidden = x;  // __builtin_assoc_barrier does not hold in vectorised loops (GCC 12)
   return hidden;
-#endif
 #else
   return x;
 #endif
