@@ -13,6 +13,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <typeinfo>
 #include <vector>
 
@@ -32,6 +33,8 @@ std::string error_of(F f) {
   }
   return "nothing";
 }
+
+inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 /// A long double has 10 bytes of value and 6 of padding.
 template <polyak::FloatingPoint Scalar>

@@ -24,6 +24,7 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 using Eigen::VectorXf;
 using support::error_of;
+using support::has;
 using support::same_bits;
 using tracker::Tracker;
 
@@ -37,8 +38,6 @@ std::string names_of(const std::filesystem::path& path) {
   }
   return result;
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 

@@ -20,12 +20,14 @@
 #include "catch.hpp"
 #include "io/files.hpp"
 #include "io/tracker.hpp"
+#include "support.hpp"
 
 // Files that are damaged in any way are refused with what is wrong, before an object is touched and without more memory
 // than they have bytes.
 
 using namespace polyak;
 using Eigen::VectorXd;
+using support::has;
 using tracker::Tracker;
 
 namespace {
@@ -69,20 +71,6 @@ std::string repaired(std::string bytes) {
   hash.update(as_bytes(bytes).first(bytes.size() - 8));
   put(bytes, bytes.size() - 8, hash.value());
   return bytes;
-}
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-template <class F>
-std::string runtime_error_of(F f) {
-  try {
-    f();
-  } catch (const std::system_error& error) {
-    return std::string("system: ") + error.what();
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "nothing";
 }
 
 }  // namespace
@@ -146,7 +134,8 @@ TEST_CASE("Loading a damaged file says what is wrong and leaves the objects as t
   Tracker opt;
   const auto refused = [&](const std::string& bytes) {
     files::write(small.path, bytes);
-    const std::string error = runtime_error_of([&] { load(small.path, named("weights", weights), named("opt", opt)); });
+    const std::string error =
+        files::runtime_error_of([&] { load(small.path, named("weights", weights), named("opt", opt)); });
     CHECK(weights == VectorXd::Zero(3));
     CHECK(opt == Tracker());
     const std::string who = "polyak::load: " + small.path.string() + ": ";
@@ -178,7 +167,7 @@ TEST_CASE("What is no readable file is refused", "[checkpoint]") {
   const Small small;
   VectorXd weights(3);
   const auto error = [&](const std::filesystem::path& path) {
-    return runtime_error_of([&] { load(path, named("weights", weights)); });
+    return files::runtime_error_of([&] { load(path, named("weights", weights)); });
   };
   CHECK(error(small.directory.path()) ==
         "polyak::load: " + small.directory.path().string() + ": must be a regular file, and is not");

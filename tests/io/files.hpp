@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 /// Files and directories of tests.
@@ -49,6 +51,19 @@ inline std::string read(const std::filesystem::path& path) {
 inline void write(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream stream(path, std::ios::binary | std::ios::trunc);
   stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+/// What a std::runtime_error says, of the system where it is one of those.
+template <class F>
+std::string runtime_error_of(F f) {
+  try {
+    f();
+  } catch (const std::system_error& error) {
+    return std::string("system: ") + error.what();
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "nothing";
 }
 
 }  // namespace files

@@ -18,6 +18,7 @@
 #include "catch.hpp"
 #include "holders.hpp"
 #include "io/files.hpp"
+#include "io/numpy_values.hpp"
 #include "support.hpp"
 
 // Arrays as NumPy writes them: read into whatever fits, and written byte for byte as NumPy has them.
@@ -25,24 +26,14 @@
 using namespace polyak;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
+using numpy::values;
 using support::error_of;
+using support::has;
 using support::same_bits;
 
 namespace {
 
 const std::filesystem::path fixtures = std::filesystem::path(POLYAK_FIXTURE_DIR) / "arrays";
-
-/// x[r, c] = r − c/4, as tests/fixtures/numpy_fixtures.py has it.
-template <class Matrix>
-Matrix values(Eigen::Index rows, Eigen::Index cols) {
-  Matrix result(rows, cols);
-  for (Eigen::Index r = 0; r < rows; ++r) {
-    for (Eigen::Index c = 0; c < cols; ++c) {
-      result(r, c) = static_cast<typename Matrix::Scalar>(static_cast<float>(r) - static_cast<float>(c) / 4);
-    }
-  }
-  return result;
-}
 
 template <class Into>
 void reads(const std::string& name, Into into) {
@@ -59,8 +50,6 @@ void writes(const std::string& name, const Array& array) {
   save_npy(directory / "array.npy", array);
   CHECK(files::read(directory / "array.npy") == files::read(fixtures / (name + ".npy")));
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 template <class T>
 using RowMajor = holders::RowMajorMatrix<T>;

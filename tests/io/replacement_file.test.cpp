@@ -26,18 +26,6 @@ void replace(const std::filesystem::path& path, const std::string& text) {
   file.commit();
 }
 
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const std::system_error& error) {
-    return std::string("system: ") + error.what();
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "nothing";
-}
-
 mode_t mode_of(const std::filesystem::path& path) {
   struct stat status {};
   ::stat(path.c_str(), &status);
@@ -118,7 +106,7 @@ TEST_CASE("A link stays, and what it points to is replaced", "[io]") {
   CHECK(directory.count() == 3);
 
   std::filesystem::create_symlink("nowhere", directory / "dangling");
-  CHECK(error_of([&] { replace(directory / "dangling", "new"); }) ==
+  CHECK(files::runtime_error_of([&] { replace(directory / "dangling", "new"); }) ==
         "system: test: " + (directory / "dangling").string() +
             ": is a link that leads to no file: No such file or directory");
   CHECK(!std::filesystem::exists(directory / "nowhere"));
@@ -128,7 +116,7 @@ TEST_CASE("A path without a directory is in the current one", "[io]") {
   const files::Directory directory;
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(directory.path());
-  const std::string error = error_of([] { replace("file", "x"); });
+  const std::string error = files::runtime_error_of([] { replace("file", "x"); });
   std::filesystem::current_path(before);
   CHECK(error == "nothing");
   CHECK(files::read(directory / "file") == "x");
@@ -137,16 +125,16 @@ TEST_CASE("A path without a directory is in the current one", "[io]") {
 TEST_CASE("What cannot be replaced is said, and left alone", "[io]") {
   const files::Directory directory;
   std::filesystem::create_directory(directory / "folder");
-  CHECK(error_of([&] { replace(directory / "folder", "x"); }) ==
+  CHECK(files::runtime_error_of([&] { replace(directory / "folder", "x"); }) ==
         "test: " + (directory / "folder").string() + ": must be a regular file to be replaced, and is not");
-  CHECK(error_of([&] { replace("/dev/null", "x"); }) ==
+  CHECK(files::runtime_error_of([&] { replace("/dev/null", "x"); }) ==
         "test: /dev/null: must be a regular file to be replaced, and is not");
   const auto absent = directory / "absent/file";
-  CHECK(error_of([&] { replace(absent, "x"); }) ==
+  CHECK(files::runtime_error_of([&] { replace(absent, "x"); }) ==
         "system: test: " + absent.string() + ": cannot be written: No such file or directory");
   const auto beyond = directory / "file/beyond";
   files::write(directory / "file", "x");
-  CHECK(error_of([&] { replace(beyond, "x"); }) ==
+  CHECK(files::runtime_error_of([&] { replace(beyond, "x"); }) ==
         "system: test: " + beyond.string() + ": cannot be looked at: Not a directory");
   CHECK(directory.count() == 2);
 }
@@ -161,7 +149,7 @@ TEST_CASE("A disk that takes no more leaves the old file and nothing else", "[io
   for (const std::size_t n : {std::size_t{1000}, std::size_t{300'000}}) {  // in commit, in write
     const rlimit small{500, before.rlim_max};
     REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
-    const std::string error = error_of([&] { replace(path, std::string(n, 'x')); });
+    const std::string error = files::runtime_error_of([&] { replace(path, std::string(n, 'x')); });
     REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
     CHECK(error == "system: test: " + path.string() + ": cannot be written: File too large");
     CHECK(files::read(path) == "old");

@@ -26,11 +26,10 @@ using Eigen::MatrixXf;
 using Eigen::VectorXd;
 using Eigen::VectorXf;
 using support::error_of;
+using support::has;
 using support::same_bits;
 
 namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // [checkpoint]
 /// Goes on from the file, if there is one, and saves now and then; whenever it is killed, it can be started again.

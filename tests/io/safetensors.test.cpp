@@ -18,6 +18,7 @@
 #include "catch.hpp"
 #include "holders.hpp"
 #include "io/files.hpp"
+#include "io/numpy_values.hpp"
 #include "support.hpp"
 
 // Tensors as the published layout has them, against a file that tests/fixtures/numpy_fixtures.py put together by it.
@@ -26,25 +27,13 @@ using namespace polyak;
 using Eigen::MatrixXd;
 using Eigen::MatrixXf;
 using Eigen::VectorXd;
+using numpy::values;
 using support::error_of;
+using support::has;
 
 namespace {
 
 const std::filesystem::path fixture = std::filesystem::path(POLYAK_FIXTURE_DIR) / "arrays/tensors.safetensors";
-
-/// x[r, c] = r − c/4, as tests/fixtures/numpy_fixtures.py has it.
-template <class Matrix>
-Matrix values(Eigen::Index rows, Eigen::Index cols) {
-  Matrix result(rows, cols);
-  for (Eigen::Index r = 0; r < rows; ++r) {
-    for (Eigen::Index c = 0; c < cols; ++c) {
-      result(r, c) = static_cast<typename Matrix::Scalar>(static_cast<float>(r) - static_cast<float>(c) / 4);
-    }
-  }
-  return result;
-}
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 template <class T>
 using Matrix = holders::Matrix<T>;
