@@ -3,18 +3,11 @@
 #include <cerrno>
 #include <cstddef>
 
+#include "sanitized.hpp"
+
 // Every allocation of the process is counted, Eigen's and operator new's alike, by defining malloc and its kin in front
 // of the C library's, which glibc offers under names of their own. A sanitizer brings its own malloc; there, and with
 // another C library, nothing can be said. Weak, so that several sources may include this and the linker takes one.
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define POLYAK_TEST_SANITIZED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define POLYAK_TEST_SANITIZED
-#endif
 
 #if defined(__GLIBC__) && !defined(POLYAK_TEST_SANITIZED)
 #define POLYAK_TEST_COUNTS_ALLOCATIONS

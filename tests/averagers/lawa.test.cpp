@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "sanitized.hpp"
 #include "weights.hpp"
 
 #if defined(__GLIBC__)
@@ -171,7 +172,7 @@ TEST_CASE("a copy may be made before the window is full") {
   }
 }
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__GLIBC__) && !defined(POLYAK_TEST_SANITIZED)
 TEST_CASE("Lawa costs k + 1 vectors of memory") {
   const auto in_use = [] {
     const auto info = mallinfo2();

@@ -35,7 +35,7 @@ long double ulp(Shadow s) {
   using Limits = std::numeric_limits<Shadow>;
   int exponent;
   std::frexp(static_cast<long double>(static_cast<double>(s)), &exponent);
-  return std::ldexp(1.0L, std::max(exponent, Limits::min_exponent) - Limits::digits);
+  return std::ldexp(1.0L, std::max(exponent, int{Limits::min_exponent}) - Limits::digits);
 }
 
 template <class First, class Second>

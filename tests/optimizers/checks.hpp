@@ -119,10 +119,8 @@ void check_holders(const Optimizer& fresh) {
         polyak::Averaged averaged{fresh, polyak::Ema{{.decay = 0.9}}, polyak::TailAverage{{.start = 2}}};
         train(averaged);
         expect(counts(averaged.optimizer(), run.gradients.size()), holder, "another count of steps, averaged");
-        expect(same_vectors(averaged.template average<0>(), expected.ema.average()), holder,
-               "another Ema");
-        expect(same_vectors(averaged.template average<1>(), expected.tail.average()), holder,
-               "another TailAverage");
+        expect(same_vectors(averaged.template average<0>(), expected.ema.average()), holder, "another Ema");
+        expect(same_vectors(averaged.template average<1>(), expected.tail.average()), holder, "another TailAverage");
       });
   CHECK(wrong == "");
 }

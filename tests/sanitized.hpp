@@ -1,0 +1,22 @@
+#pragma once
+
+// Whether a sanitizer watches: it brings its own malloc, and takes its time.
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define POLYAK_TEST_SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define POLYAK_TEST_SANITIZED
+#endif
+
+namespace support {
+
+#if defined(POLYAK_TEST_SANITIZED)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+}  // namespace support
