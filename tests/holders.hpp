@@ -50,20 +50,35 @@ class Memory {
 
 inline constexpr Eigen::Index size = 24;
 
-/// Calls f(name, params, gradient, memory of the params, memory of the gradient) for each way to hold `size`
-/// coordinates.
+/// Calls f(name, params, gradient, memory of the params, memory of the gradient) for `size` coordinates in a matrix,
+/// flat, and in a set.
+template <class Scalar, class F>
+void for_each_kind(F f) {
+  const auto plain = [&f](const char* name, auto params, auto gradient) {
+    f(name, params, gradient, Memory<Scalar>(params), Memory<Scalar>(gradient));
+  };
+  plain("matrix", Matrix<Scalar>(4, 6), Matrix<Scalar>(4, 6));
+  plain("std::vector", std::vector<Scalar>(size), std::vector<Scalar>(size));
+  Matrix<Scalar> w(2, 3), gw(2, 3);
+  Vector<Scalar> b(5), gb(5);
+  RowMajorMatrix<Scalar> r(3, 2), gr(3, 2);
+  std::vector<Scalar> rest(7), grest(7);
+  f("set", polyak::ParameterSet{w, b, r, rest}, polyak::ParameterSet{gw, gb, gr, grest}, Memory<Scalar>(w, b, r, rest),
+    Memory<Scalar>(gw, gb, gr, grest));
+}
+
+/// The same for every way to hold them.
 template <class Scalar, class F>
 void for_each(F f) {
+  for_each_kind<Scalar>(f);
   const auto plain = [&f](const char* name, auto params, auto gradient) {
     f(name, params, gradient, Memory<Scalar>(params), Memory<Scalar>(gradient));
   };
   plain("vector", Vector<Scalar>(size), Vector<Scalar>(size));
   plain("row vector", Eigen::Matrix<Scalar, 1, Eigen::Dynamic>(size), Vector<Scalar>(size));
-  plain("matrix", Matrix<Scalar>(4, 6), Matrix<Scalar>(4, 6));
   plain("row-major matrix", RowMajorMatrix<Scalar>(4, 6), RowMajorMatrix<Scalar>(4, 6));
   plain("fixed size", Eigen::Matrix<Scalar, 6, 4>(), Matrix<Scalar>(6, 4));
   plain("array", Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>(8, 3), Matrix<Scalar>(8, 3));
-  plain("std::vector", std::vector<Scalar>(size), std::vector<Scalar>(size));
   plain("std::array", std::array<Scalar, size>(), Vector<Scalar>(size));
 
   Vector<Scalar> p(size), g(size);
@@ -78,12 +93,6 @@ void for_each(F f) {
   auto inside_gradient = wide_gradient.leftCols(6);
   f("block", inside, inside_gradient, Memory<Scalar>(inside), Memory<Scalar>(inside_gradient));
 
-  Matrix<Scalar> w(2, 3), gw(2, 3);
-  Vector<Scalar> b(5), gb(5);
-  RowMajorMatrix<Scalar> r(3, 2), gr(3, 2);
-  std::vector<Scalar> rest(7), grest(7);
-  f("set", polyak::ParameterSet{w, b, r, rest}, polyak::ParameterSet{gw, gb, gr, grest}, Memory<Scalar>(w, b, r, rest),
-    Memory<Scalar>(gw, gb, gr, grest));
   f("set of one", polyak::ParameterSet{p}, polyak::ParameterSet{g}, of_p, of_g);
 
   const auto set = [&f](const char* name, auto params, auto gradient) {
