@@ -268,6 +268,13 @@ TEST_CASE("the start of an average without bias correction counts too") {
   narrow.step(theta, VectorXd{{0, -4}});
   CHECK(narrow.average() == VectorXf{{1, 2}});
 
+  Averaged halves{Sgd{{.learning_rate = 1}}, Guarded{Ema<Eigen::half>{textbook}}};
+  theta << 1, 1e5;
+  halves.step(theta, VectorXd{{0, 1e5}});
+  CHECK(halves.averager().skipped() == 1);
+  halves.step(theta, VectorXd{{0, -4}});
+  CHECK(halves.average().cast<double>() == VectorXd{{1, 2}});
+
   // A start that is finite but large is reckoned with.
   Averaged large{[](VectorXd& params, const VectorXd& next) { params = next; }, Guarded{Ema{textbook}}};
   theta << 1, -1.5e308;
@@ -575,6 +582,11 @@ TEST_CASE("propagate folds as if unguarded") {
   CHECK_FALSE(polyak::detail::is_finite(opt.average()[1]));
   CHECK_FALSE(polyak::detail::is_finite(alone.average()[1]));
   CHECK(opt.averager().count() == 1);
+  opt.step(theta, VectorXd{{1, 1}});
+  alone.update(theta);
+  CHECK(opt.average()[0] == alone.average()[0]);
+  CHECK(opt.average()[0] < 0);
+  CHECK(opt.averager().count() == 2);
   CHECK(opt.averager().skipped() == 0);
   CHECK(alone.skipped() == 0);
 }

@@ -1,3 +1,4 @@
+#include <polyak/averagers/ema.hpp>
 #include <polyak/io/checkpoint.hpp>
 
 #include <Eigen/Core>
@@ -281,6 +282,10 @@ TEST_CASE("Names must differ and be names", "[checkpoint]") {
   CHECK(has(error(named("a.b", theta)), "got \"a.b\""));
   CHECK(has(error(named("a\n", theta)), "none a dot or a control one"));
   CHECK(has(error(named(std::string(1001, 'a'), theta)), "1 to 1000"));
+  Ema ema;
+  ema.update(theta);
+  CHECK(has(error(named(std::string(1000, 'a'), ema)),  // and ".average"
+            "the name of an entry must have 1 to 1000 characters, none a control one, got \"aaa"));
   CHECK(directory.count() == 0);
 }
 
@@ -312,6 +317,67 @@ TEST_CASE("An average is read without its optimizer, rounded to the weights", "[
   VectorXd five(5);
   CHECK(error_of([&] { load_average(path, "opt", five); }) ==
         who + "\"opt.average\" (float64, 6 x 1) must have as many numbers as what it is loaded into, 5");
+}
+
+TEMPLATE_TEST_CASE("An average of any scalar is read without its optimizer", "[checkpoint]", float, double, long double,
+                   Eigen::half, Eigen::bfloat16) {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  Ema<TestType> ema;
+  ema.update(support::Random(5).vector<TestType>(300));
+  save(path, named("ema", ema));
+  VectorXd weights(300);
+  load_average(path, "ema", weights);
+  CHECK(weights == ema.average().template cast<double>());
+}
+
+TEST_CASE("A file of other types than the object's is refused", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  const VectorXd ones = VectorXd::Ones(2);
+  Ema ema;
+  ema.update(ones);
+  save(path, named("ema", ema));
+  // The same entries, but the average in numbers of another type.
+  const auto rewrite = [&](auto number) {
+    const std::string bytes = files::read(path);
+    const detail::FileName name{"test", path.string()};
+    const detail::Checkpoint file = detail::read_checkpoint(name, std::as_bytes(std::span(bytes)));
+    detail::ReplacementFile replacement(path, "test");
+    detail::CheckpointWriter writer(replacement);
+    const std::vector numbers(2, number);
+    for (const detail::CheckpointEntry& entry : file.entries()) {
+      if (entry.role == EntryRole::average) {
+        writer.add(std::string(entry.name), entry.role, numbers.data(), entry.shape);
+      } else {
+        writer.add(std::string(entry.name), entry.role, reinterpret_cast<const std::uint8_t*>(entry.data.data()),
+                   entry.shape, entry.type);
+      }
+    }
+    writer.finish();
+    replacement.commit();
+  };
+  const auto refusal = [&] { return error_of([&] { load(path, named("ema", ema)); }); };
+  rewrite(1.0);
+  CHECK(refusal() == "nothing");
+  rewrite(3.0f);
+  CHECK(has(refusal(), "\"ema.average\" (float32, 2 x 1) must have 2 numbers of float64"));
+  rewrite(std::int32_t{3});
+  CHECK(has(refusal(), "must have 2 numbers of float64"));
+  CHECK(ema.average() == ones);
+  VectorXd weights = VectorXd::Zero(2);
+  CHECK(has(error_of([&] { load_average(path, "ema", weights); }), "must have a scalar that weights can have"));
+  CHECK(weights == VectorXd::Zero(2));
+}
+
+TEST_CASE("A file large enough for large pages comes back bit by bit", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "weights.polyak";
+  const VectorXd theta = VectorXd::LinSpaced(2'200'000, -1, 1);
+  save(path, theta);
+  VectorXd loaded = VectorXd::Zero(theta.size());
+  load(path, loaded);
+  CHECK(same_bits(loaded, theta));
 }
 
 TEST_CASE("An entry is read by its full name", "[checkpoint]") {

@@ -178,6 +178,9 @@ std::string with_header(const std::string& header, const std::string& data = std
 }  // namespace
 
 TEST_CASE("What is no array of NumPy is refused", "[npy]") {
+  const auto error_in_bytes = [](const detail::FileName& name, const std::string& bytes) {
+    return files::runtime_error_of([&] { static_cast<void>(detail::read_npy(name, std::as_bytes(std::span(bytes)))); });
+  };
   const files::Directory directory;
   const auto path = directory / "array.npy";
   const auto error_in = [&](const std::string& bytes) {
@@ -198,6 +201,9 @@ TEST_CASE("What is no array of NumPy is refused", "[npy]") {
   CHECK(error_in(with_header("{\"shape\":(2,),\"fortran_order\":True,\"descr\":\"<f8\"}  \n")) == "nothing");
 
   CHECK(has(error_in(""), "must begin as an array of NumPy in the NPY format 1.0, and does not"));
+  const detail::FileName memory{"memory", "bytes"};
+  CHECK(error_in_bytes(memory, "NUMPY") ==
+        "memory: bytes: must begin as an array of NumPy in the NPY format 1.0, and does not");
   std::string version_2 = with_header(good);
   version_2[6] = 2;
   CHECK(has(error_in(version_2), "must begin as an array of NumPy in the NPY format 1.0"));

@@ -19,6 +19,7 @@
 #include "holders.hpp"
 #include "io/files.hpp"
 #include "io/numpy_values.hpp"
+#include "sanitized.hpp"
 #include "support.hpp"
 
 // Tensors as the published layout has them, against a file that tests/fixtures/numpy_fixtures.py put together by it.
@@ -124,6 +125,13 @@ TEST_CASE("Names of tensors must differ and be UTF-8", "[safetensors]") {
   CHECK(has(error(named("", theta)), "a tensor must not be named \"\""));
   CHECK(has(error(named("__metadata__", theta)), "a tensor must not be named \"__metadata__\""));
   CHECK(has(error(named("\xFF", theta)), "a name or metadata cannot be written: "));
+  if (!support::sanitized) {
+    const std::string note(100'000'000, 'a');
+    CHECK(has(error_of([&] {
+                save_safetensors(path, {{"note", note}}, named("a", theta));
+              }),
+              "its header must have at most 100000000 bytes, got 100000"));
+  }
   CHECK(directory.count() == 0);
   CHECK(error(named("weights \"ü\"\n", theta)) == "nothing");
   VectorXd read(2);

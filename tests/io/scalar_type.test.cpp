@@ -1,0 +1,43 @@
+#include <polyak/detail/io/scalar_type.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "catch.hpp"
+
+using polyak::detail::ScalarType;
+
+TEST_CASE("Every scalar type of a file has a name and a size", "[io]") {
+  const struct {
+    ScalarType type;
+    std::string name;
+    std::size_t size;
+  } all[] = {{ScalarType::float64, "float64", 8},  {ScalarType::float32, "float32", 4},
+             {ScalarType::float16, "float16", 2},  {ScalarType::bfloat16, "bfloat16", 2},
+             {ScalarType::float80, "float80", 16}, {ScalarType::float128, "float128", 16},
+             {ScalarType::uint8, "uint8", 1},      {ScalarType::uint16, "uint16", 2},
+             {ScalarType::uint32, "uint32", 4},    {ScalarType::uint64, "uint64", 8},
+             {ScalarType::int8, "int8", 1},        {ScalarType::int16, "int16", 2},
+             {ScalarType::int32, "int32", 4},      {ScalarType::int64, "int64", 8},
+             {ScalarType::boolean, "bool", 1},     {ScalarType::text, "text", 1},
+             {ScalarType::state, "state", 1},      {ScalarType{99}, "scalar type 99", 0}};
+  for (const auto& [type, name, size] : all) {
+    CHECK(to_text(type) == name);
+    CHECK(polyak::detail::size_of(type) == size);
+  }
+}
+
+TEST_CASE("Numbers have the scalar type of their kind and width", "[io]") {
+  using polyak::detail::scalar_type_of;
+  CHECK(scalar_type_of<double>() == ScalarType::float64);
+  CHECK(scalar_type_of<Eigen::half>() == ScalarType::float16);
+  CHECK(scalar_type_of<Eigen::bfloat16>() == ScalarType::bfloat16);
+  CHECK(scalar_type_of<bool>() == ScalarType::boolean);
+  CHECK(scalar_type_of<std::uint8_t>() == ScalarType::uint8);
+  CHECK(scalar_type_of<std::uint16_t>() == ScalarType::uint16);
+  CHECK(scalar_type_of<std::uint64_t>() == ScalarType::uint64);
+  CHECK(scalar_type_of<std::int8_t>() == ScalarType::int8);
+  CHECK(scalar_type_of<std::int32_t>() == ScalarType::int32);
+  CHECK(scalar_type_of<std::int64_t>() == ScalarType::int64);
+}
