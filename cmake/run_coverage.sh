@@ -3,8 +3,8 @@
 # cover; fails below 100 % of the lines or 95 % of the branches. BUILD_DIR is build/coverage unless set.
 #
 # Not counted as branches are those that only an exception takes, from any call that may throw (std::bad_alloc above
-# all), and those of lines without code of their own, such as the braces where destructors run. A template's line is
-# covered once one of its instantiations has run it.
+# all), and those of lines without code of their own, such as the braces where destructors run. A template's line or
+# branch is covered once one of its instantiations has run it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${BUILD_DIR:-build/coverage}
@@ -14,7 +14,7 @@ cmake/install_dependencies.sh ninja-build gcovr
 # Only code of include/ counts its executions.
 cmake -G Ninja -S . -B "$build" -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=None -DPOLYAK_BUILD_EXAMPLES=OFF \
   -DPOLYAK_BUILD_BENCHMARKS=OFF \
-  -DCMAKE_CXX_FLAGS="-O0 -DNDEBUG -fno-inline --coverage -fprofile-filter-files=.*include/polyak/.*" > /dev/null
+  -DCMAKE_CXX_FLAGS="-O0 -DNDEBUG -DPOLYAK_TEST_SLOW -fno-inline --coverage -fprofile-update=atomic -fprofile-filter-files=.*include/polyak/.*" > /dev/null
 cmake --build "$build" --target polyak_tests polyak_published_stress
 find "$build" -name '*.gcda' -delete
 

@@ -18,5 +18,11 @@ inline constexpr bool sanitized = true;
 #else
 inline constexpr bool sanitized = false;
 #endif
+/// Whether code is so slow, for another reason too, that long runs have to be shorter.
+#if defined(POLYAK_TEST_SLOW)
+inline constexpr bool slow = true;
+#else
+inline constexpr bool slow = sanitized;
+#endif
 
 }  // namespace support

@@ -28,8 +28,8 @@ using dense::Inputs;
 using support::error_of;
 
 constexpr int features = 16;
-/// A million; with a sanitizer, which is slow, what shows that every path is sound.
-constexpr std::uint64_t many = support::sanitized ? 20'000 : 1'000'000;
+/// A million; where that takes minutes, what shows that every path is sound.
+constexpr std::uint64_t many = support::slow ? 20'000 : 1'000'000;
 
 struct Agreement {
   double error = 0;  // the largest of what was met on the way
