@@ -50,15 +50,18 @@ class Memory {
 
 inline constexpr Eigen::Index size = 24;
 
+/// Calls f with parameters that lie in one piece of memory.
+template <class Scalar, class F, class Params, class Gradient>
+void call(const F& f, const char* name, Params params, Gradient gradient) {
+  f(name, params, gradient, Memory<Scalar>(params), Memory<Scalar>(gradient));
+}
+
 /// Calls f(name, params, gradient, memory of the params, memory of the gradient) for `size` coordinates in a matrix,
 /// flat, and in a set.
 template <class Scalar, class F>
 void for_each_kind(F f) {
-  const auto plain = [&f](const char* name, auto params, auto gradient) {
-    f(name, params, gradient, Memory<Scalar>(params), Memory<Scalar>(gradient));
-  };
-  plain("matrix", Matrix<Scalar>(4, 6), Matrix<Scalar>(4, 6));
-  plain("std::vector", std::vector<Scalar>(size), std::vector<Scalar>(size));
+  call<Scalar>(f, "matrix", Matrix<Scalar>(4, 6), Matrix<Scalar>(4, 6));
+  call<Scalar>(f, "std::vector", std::vector<Scalar>(size), std::vector<Scalar>(size));
   Matrix<Scalar> w(2, 3), gw(2, 3);
   Vector<Scalar> b(5), gb(5);
   RowMajorMatrix<Scalar> r(3, 2), gr(3, 2);
@@ -71,15 +74,12 @@ void for_each_kind(F f) {
 template <class Scalar, class F>
 void for_each(F f) {
   for_each_kind<Scalar>(f);
-  const auto plain = [&f](const char* name, auto params, auto gradient) {
-    f(name, params, gradient, Memory<Scalar>(params), Memory<Scalar>(gradient));
-  };
-  plain("vector", Vector<Scalar>(size), Vector<Scalar>(size));
-  plain("row vector", Eigen::Matrix<Scalar, 1, Eigen::Dynamic>(size), Vector<Scalar>(size));
-  plain("row-major matrix", RowMajorMatrix<Scalar>(4, 6), RowMajorMatrix<Scalar>(4, 6));
-  plain("fixed size", Eigen::Matrix<Scalar, 6, 4>(), Matrix<Scalar>(6, 4));
-  plain("array", Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>(8, 3), Matrix<Scalar>(8, 3));
-  plain("std::array", std::array<Scalar, size>(), Vector<Scalar>(size));
+  call<Scalar>(f, "vector", Vector<Scalar>(size), Vector<Scalar>(size));
+  call<Scalar>(f, "row vector", Eigen::Matrix<Scalar, 1, Eigen::Dynamic>(size), Vector<Scalar>(size));
+  call<Scalar>(f, "row-major matrix", RowMajorMatrix<Scalar>(4, 6), RowMajorMatrix<Scalar>(4, 6));
+  call<Scalar>(f, "fixed size", Eigen::Matrix<Scalar, 6, 4>(), Matrix<Scalar>(6, 4));
+  call<Scalar>(f, "array", Eigen::Array<Scalar, Eigen::Dynamic, Eigen::Dynamic>(8, 3), Matrix<Scalar>(8, 3));
+  call<Scalar>(f, "std::array", std::array<Scalar, size>(), Vector<Scalar>(size));
 
   Vector<Scalar> p(size), g(size);
   const Memory<Scalar> of_p(p), of_g(g);

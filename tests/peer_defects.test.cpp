@@ -126,7 +126,7 @@ TEST_CASE("bias is corrected unless it is asked not to be") {
   CHECK(opt.averager().start_mass() == 0);
 }
 
-TEST_CASE("twenty million iterates of float are averaged as exactly as ten") {
+TEST_CASE("iterates of float are averaged exactly, however many they are") {
   Averaged opt{[](Eigen::VectorXf& params, const Eigen::VectorXf& next) { params = next; }, TailAverage{}};
   Eigen::VectorXf theta(1);
   Eigen::VectorXf next(1);

@@ -408,7 +408,8 @@ class Build:
         self.objects = work / "objects"
         self.objects.mkdir(parents=True, exist_ok=True)
         shutil.copytree(ROOT / "include", self.include, dirs_exist_ok=True)
-        self.flags = [options.compiler, "-std=c++20", "-O0", "-w", "-DNDEBUG", "-fmax-errors=0", f"-I{HERE}",
+        self.flags = [options.compiler, "-std=c++20", "-O0", "-w", "-DNDEBUG", "-DPOLYAK_TEST_SLOW",
+                      "-fmax-errors=0", f"-I{HERE}",
                       f"-I{ROOT / 'tests'}", "-isystem", options.eigen,
                       f'-DPOLYAK_FIXTURE_DIR="{ROOT / "tests" / "fixtures"}"']
         prelude = work / "prelude.hpp"

@@ -28,7 +28,7 @@ using dense::Inputs;
 using support::error_of;
 
 constexpr int features = 16;
-/// A million; where that takes minutes, what shows that every path is sound.
+/// Steps of a long run; where they take minutes, what shows that every path is sound.
 constexpr std::uint64_t many = support::slow ? 20'000 : 1'000'000;
 
 struct Agreement {
@@ -74,7 +74,7 @@ double restarting(std::uint64_t k) { return 1 / static_cast<double>((k - 1) % 10
 
 }  // namespace
 
-TEST_CASE("Every averager agrees with the dense recursion over a million steps", "[sparse]") {
+TEST_CASE("Every averager agrees with the dense recursion over a long run", "[sparse]") {
   const auto check = [](const auto& averager) {
     CHECK(compare_sgd(averager, {.learning_rate = 0.1}).error <= exact);
     CHECK(compare_sgd(averager, {.learning_rate = 0.1, .l2 = 1e-3}).error <= exact);
@@ -99,7 +99,7 @@ TEST_CASE("Every averager agrees with the dense recursion over a million steps",
   }
 }
 
-TEST_CASE("An EMA of any decay agrees with the dense recursion over a million steps", "[sparse]") {
+TEST_CASE("An EMA of any decay agrees with the dense recursion over a long run", "[sparse]") {
   const double decay = GENERATE(0.0, 1e-9, 0.1, 0.5, 0.9, 0.99, 0.9999, 0.99999, 0.999999);
   CAPTURE(decay);
   CHECK(compare_sgd(Ema{{.decay = decay}}, {.learning_rate = 0.1}).error <= exact);
