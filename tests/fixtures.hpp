@@ -152,7 +152,7 @@ inline Eigen::VectorXd Row::vector(const std::string& name) const {
 
 /// Reads tests/fixtures/<name>.
 inline Table read(const std::string& name) {
-  const std::string path = std::string(POLYAK_FIXTURE_DIR) + "/" + name;
+  const std::string path = POLYAK_FIXTURE_DIR "/" + name;
   std::ifstream file(path);
   if (!file) throw std::runtime_error(path + ":0: cannot be opened");
   return {file, path};

@@ -103,6 +103,12 @@ TEST_CASE("a flat gradient fits a block of its size, as it does one matrix") {
   Sgd other{{.learning_rate = 1}};
   other.step(ParameterSet{row, net.w1}, ParameterSet{gradient.b1, gradient.w1});
   CHECK(row == Eigen::RowVectorXd::Ones(2) - gradient.b1.transpose());
+  // It has no order to differ in.
+  Eigen::RowVectorXd flat = six.transpose();
+  Net third(1);
+  other.reset();
+  other.step(ParameterSet{third.w1, third.b1}, ParameterSet{flat, gradient.b1});
+  CHECK(third.w1 == Net(1).w1 - Eigen::Map<const MatrixXd>(six.data(), 2, 3));
 }
 
 TEST_CASE("blocks that share memory are named") {

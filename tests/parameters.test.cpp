@@ -198,6 +198,12 @@ TEST_CASE("a strided view is refused and nothing is written") {
   CHECK(whole.averager().steps() == 0);
   Ema ema;
   CHECK(error_of([&] { ema.update(matrix.topRows(2)); }) == "invalid_argument: polyak::Ema: " + rule);
+  // Two coordinates can be apart, one cannot.
+  CHECK(error_of([&] { ema.update(matrix.row(0).head(2)); }).find("must be contiguous, got inner stride 4") !=
+        std::string::npos);
+  Ema of_one;
+  of_one.update(matrix.row(0).head(1));
+  CHECK(of_one.average()[0] == 5);
   CHECK(ema.steps() == 0);
   CHECK(error_of([&] { ema.start_from(matrix.topRows(2)); }) == "invalid_argument: polyak::Ema: " + rule);
   CHECK(error_of([&] { (void)ema.average_or(matrix.topRows(2)); }) == "invalid_argument: polyak::Ema: " + rule);

@@ -150,6 +150,10 @@ TEST_CASE("LinearWarmup rises into what follows, whose time begins when the warm
   const LinearWarmup into_steps{
       {.start_factor = 0, .steps = 2, .then = StepDecay{{.initial = 8, .factor = 0.5, .period = 2}}}};
   CHECK(first_values(into_steps, 7) == std::vector<double>{0, 4, 8, 8, 4, 4, 2});
+  const LinearWarmup into_fall{
+      {.start_factor = 0, .steps = 2, .then = StepDecay{{.initial = 8, .factor = 0.5, .period = 1}}}};
+  CHECK(first_values(into_fall, 5) == std::vector<double>{0, 4, 8, 4, 2});
+  CHECK(LinearWarmup{{}}(0) == 0.01);
   CHECK(LinearWarmup{{.steps = 5, .then = 8}}(huge) == 8);
   CHECK(close(LinearWarmup{{.start_factor = 0, .steps = huge, .then = 8}}(huge / 4), 2));
 
@@ -179,6 +183,7 @@ TEST_CASE("LinearCycle falls within each cycle and ends at min") {
   CHECK(first_values(schedule, 9) == std::vector<double>{7, 5, 3, 1, 7, 5, 3, 1, 7});
   CHECK(schedule(huge + 3) == 1);
   CHECK(first_values(LinearCycle{{.max = 9, .min = 1, .period = 1}}, 3) == std::vector<double>{1, 1, 1});
+  CHECK(first_values(LinearCycle{{.max = 2, .min = 2, .period = 3}}, 4) == std::vector<double>{2, 2, 2, 2});
   // At min exactly, whatever the rounding of max and of f.
   const LinearCycle uneven{{.max = 0.3, .min = 0.1, .period = 7}};
   for (std::uint64_t t = 6; t < 70; t += 7) CHECK(uneven(t) == 0.1);

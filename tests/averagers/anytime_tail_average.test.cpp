@@ -36,7 +36,7 @@ std::vector<long double> gains(double fraction, Eigen::Index n) {
   return result;
 }
 
-const std::vector<double> fractions{0.001, 0.01, 0.1, 0.25, 1.0 / 3, 0.5, 0.51, 0.7, 0.9, 0.99, 1};
+const std::vector<double> fractions{0.001, 0.01, 0.1, 0.15, 0.25, 0.3, 1.0 / 3, 0.5, 0.51, 0.7, 0.9, 0.99, 1};
 
 }  // namespace
 
@@ -120,6 +120,7 @@ TEST_CASE("AnytimeTailAverage refuses options out of range") {
   CHECK(error(infinity) == refused + "inf");
   CHECK(error(not_a_number) == refused + "nan");
   CHECK(AnytimeTailAverage{}.options().fraction == 0.5);
+  CHECK(AnytimeTailAverage{}.options().start == 0);
 }
 
 TEST_CASE("AnytimeTailAverage takes the shadow that suits the weights, with its fraction") {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -387,4 +388,21 @@ TEST_CASE("reading rounds to the weights' scalar") {
   Eigen::VectorXf theta(1);
   tail.copy_average_to(theta);
   CHECK(theta[0] == 1 + 0x1p-23f);
+}
+
+TEST_CASE("a fold tells beforehand whether the average stays finite, coordinate by coordinate") {
+  constexpr double max = std::numeric_limits<double>::max();
+  GainAverage average = with_gains({1, 0.5});
+  const auto stays_finite = [&](const VectorXd& next, std::size_t offset, std::size_t n) {
+    const auto fold = average.begin_fold(detail::layout_of(next, "test"));
+    return fold.stays_finite(offset, std::span<const double>(next.data() + offset, n));
+  };
+  const VectorXd far{{0, 0, 0, -max, 0}};
+  CHECK(stays_finite(far, 0, 5));
+  CHECK_FALSE(stays_finite(VectorXd{{1, 1, support::infinity}}, 1, 2));
+  average.update(far);
+  CHECK_FALSE(stays_finite(-far, 2, 2));
+  CHECK(stays_finite(-far, 1, 2));
+  CHECK(stays_finite(-far, 4, 1));
+  CHECK(stays_finite(VectorXd{{max, max, max, -max, max}}, 0, 5));
 }

@@ -290,6 +290,18 @@ TEST_CASE("compensated: wider parameters are given the residue, others the avera
   CHECK(live == std::vector<double>{7, 8});
   CHECK(tail.average_or(live) == tail.average());
 
+  std::vector<float> a(1), b(1);
+  std::vector<double> wide_a(1), wide_b(1);
+  TailAverage<Compensated<float>> of_two;
+  for (const float theta : {1.0f, 1.0f + 0x1p-23f}) {
+    a[0] = theta;
+    b[0] = -theta;
+    of_two.update(ParameterSet{a, b});
+  }
+  of_two.copy_average_to(ParameterSet{wide_a, wide_b});
+  CHECK(wide_a[0] == wide[0]);
+  CHECK(wide_b[0] == wide[1]);
+
   TailAverage<Compensated<half>> of_halves;
   for (const float theta : {1.0f, 1.0f, 1.5f}) of_halves.update(Eigen::Vector2f(theta, -theta));
   Eigen::Vector2f from_half;

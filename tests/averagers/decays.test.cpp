@@ -64,6 +64,7 @@ TEST_CASE("InverseGammaDecay is 1 - (1 + k/gamma)^-power within its bounds") {
   CHECK(InverseGammaDecay{{.gamma = 2, .power = 0.5, .min = 0.5, .max = 0.9}}(0) == 0.5);
   CHECK(InverseGammaDecay{{.min = 0.5, .max = 0.5}}(0) == 0.5);
   CHECK(InverseGammaDecay{{.min = 0.5, .max = 0.5}}(huge) == 0.5);
+  CHECK(InverseGammaDecay{{.max = 0}}(huge) == 0);
   CHECK(close(InverseGammaDecay{{}}(7), 0.75));  // 1 − 8^(−2/3)
   CHECK(close(InverseGammaDecay{{}}.complement(huge, 1), 1e-4, 1e-12));
 
@@ -115,6 +116,8 @@ TEST_CASE("a decay is a number, a function of the folds or an object that knows 
   CHECK(number.is_number());
   CHECK(number.number() == 0.75);
   CHECK(number.complement(17, 3) == 0.25);
+  CHECK(number.as_option(1).description == "0.75");
+  CHECK(number.as_option(1).says_all);
   CHECK(Decay(0).complement(0, 1) == 1);
   CHECK(Decay(0.5f).number() == 0.5);
 
@@ -122,6 +125,8 @@ TEST_CASE("a decay is a number, a function of the folds or an object that knows 
   CHECK_FALSE(function.is_number());
   CHECK(function.complement(2, 9) == 0.125);
   CHECK(function.complement(3, 9) == 0.5);
+  const Decay one([](std::uint64_t k) { return k < 4 ? 0.5 : 1.0; });
+  CHECK(error_of([&] { (void)one.complement(4, 1); }).ends_with("decay must be in [0, 1), got 1 at fold 5"));
 
   // 1 − β straight from the formula: through β it would be off by 1e-4 at a half-life of 1e12 steps.
   const HalfLife half_life{{.steps = 1e12}};

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "optimizers/checks.hpp"
+#include "serialize/archive.hpp"
 
 using namespace polyak;
 using checks::same_vectors;
@@ -488,6 +489,31 @@ TEST_CASE("a wrapper that does not ask for the error is told in the next step, b
   CHECK(theta == VectorXd{{4, 4}});
 }
 
+TEST_CASE("a wrapper around an optimizer that steps whole throws what an average inside has held back") {
+  ClipNorm opt{Averaged{whole_step(Sgd{{.learning_rate = 1}}), Guarded{Ema{}, raise}}, {.max_norm = 1e9}};
+  VectorXd theta{{1, 2}};
+  CHECK(opt.step(theta, VectorXd{{1, 1}}));
+  theta[0] = not_a_number;
+  CHECK(error_of([&] {
+          opt.step(theta, VectorXd{{1, 1}});
+        }) == runtime_error("polyak::Ema: weights must be finite to be averaged, got nan in coordinate 0 at step 2"));
+}
+
+TEST_CASE("a reset forgets an error that nobody asked for") {
+  Guarded ema{Ema{}, raise};
+  const VectorXd bad{{infinity}}, good{{1}};
+  const Layout layout = detail::layout_of(good, "test");
+  {
+    const auto fold = ema.begin_fold(layout);
+    fold.watch(0, std::span<const double>(bad.data(), 1));
+    CHECK_FALSE(fold.accepts());
+    fold.commit();
+  }
+  ema.reset();
+  ema.update(good);
+  CHECK(ema.count() == 1);
+}
+
 TEST_CASE("guarded or not, wrappers and averages around see the same") {
   const checks::Run<double> run(700);
   const Ema<double> ema{{.decay = 0.9}}, outer{{.decay = 0.8}};
@@ -652,6 +678,36 @@ TEST_CASE("a guarded average takes the shadow that suits the optimizer, and keep
   STATIC_REQUIRE_FALSE(GainAverager<Guarded<Ema<>>>);  // sparse averages have no shadow to guard
 }
 
+TEST_CASE("after a weight near the largest number a small one may be too far from it") {
+  constexpr float max = std::numeric_limits<float>::max();
+  const auto at = [](float x) { return VectorXf{{1, x, 1}}; };
+  const auto check = [&](auto average, std::uint64_t skipped) {
+    average.update(at(0.2F * max));
+    CHECK(average.skipped() == skipped + 1);
+    average.update(at(-0.2F * max));
+    CHECK(average.skipped() == skipped + 1);
+    CHECK(detail::is_finite(average.average()[1]));
+  };
+  Guarded ema{Ema<float>{{.decay = 0.5}}};
+  ema.update(at(-0.9F * max));
+  check(ema, 0);
+  {
+    Guarded loaded{Ema<float>{{.decay = 0.5}}};
+    serialize::load(serialize::save(ema), loaded);
+    check(loaded, 0);
+  }
+
+  // The same of the weights an average starts from.
+  Guarded textbook{Ema<float>{{.decay = 0.5, .bias_correction = false}}};
+  textbook.start_from(at(-0.9F * max));
+  check(textbook, 0);
+  textbook.reset();
+  Averaged opt{[](VectorXf& params, const VectorXf& next) { params = next; }, textbook};
+  VectorXf theta = at(-0.9F * max);
+  opt.step(theta, at(0.2F * max));
+  CHECK(opt.averager().skipped() == 1);
+}
+
 TEST_CASE("whether numbers are tame is told by their bits, at any length") {
   using polyak::detail::all_tame;
   constexpr double bound = 0x1p1022;
@@ -674,6 +730,12 @@ TEST_CASE("whether numbers are tame is told by their bits, at any length") {
       CHECK(all_tame<float>(std::span<const double>(x)));
     }
   }
+  // What lies beyond is nobody's.
+  for (const std::size_t n : {255u, 256u, 512u}) {
+    std::vector<double> x(n + 1, 1.0);
+    x[n] = infinity;
+    CHECK(all_tame<double>(std::span<const double>(x).first(n)));
+  }
   const auto one = [](auto shadow, auto x) { return all_tame<decltype(shadow)>(std::span<const decltype(x)>(&x, 1)); };
   CHECK(one(0.0, std::numeric_limits<float>::max()));
   CHECK_FALSE(one(0.0, std::numeric_limits<float>::infinity()));
@@ -681,6 +743,7 @@ TEST_CASE("whether numbers are tame is told by their bits, at any length") {
   CHECK(one(0.0F, 0x1p125F));
   CHECK(one(0.0F, Eigen::half(65504.0F)));
   CHECK_FALSE(one(Eigen::half(0), Eigen::half(32768.0F)));
+  CHECK_FALSE(one(Eigen::half(0), Eigen::half(16384.0F)));
   CHECK(one(Eigen::half(0), Eigen::half(8192.0F)));
   CHECK_FALSE(one(0.0F, Eigen::bfloat16(1e38F)));
   CHECK(one(0.0F, Eigen::bfloat16(1e37F)));

@@ -22,6 +22,7 @@ TEST_CASE("PolynomialAverage on 1, 2, 4, 8") {
   CHECK(close(weights::of_powers_of_two(PolynomialAverage{{.eta = 1}}), 49.0 / 10, 1e-15));
   CHECK(close(weights::of_powers_of_two(PolynomialAverage{{.eta = 3}}), 209.0 / 35, 1e-15));
   CHECK(PolynomialAverage{}.options().eta == 3);
+  CHECK(PolynomialAverage{}.options().start == 0);
 }
 
 TEST_CASE("the weight of iterate i grows as a polynomial of degree eta") {

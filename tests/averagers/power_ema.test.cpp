@@ -62,6 +62,7 @@ TEST_CASE("the exponent of a relative width is the largest root of Karras et al.
   CHECK(PowerEma{{.relative_width = 0.05}}.gamma() == power_of_relative_width(0.05));
   CHECK(PowerEma{{.gamma = 3}}.gamma() == 3);
   CHECK(close(power_of_relative_width(1e-200), 1e200, 1e-15));
+  CHECK(close(power_of_relative_width(8e-309), 1.25e308, 1e-14));
   CHECK(support::error_of([] {
           PowerEma{{.relative_width = 1e-310}};
         }).starts_with("invalid_argument: polyak::PowerEma: relative_width must be in (0, 1/sqrt(12)], got "));
@@ -128,6 +129,8 @@ TEST_CASE("PowerEma refuses options out of range") {
   CHECK(width(0) == bad_width + "0");
   CHECK(width(-0.1) == bad_width + "-0.1");
   CHECK(width(0.289) == bad_width + "0.289");
+  CHECK(width(std::sqrt((1 + 0.9e-10) / 12)) == "nothing");  // by rounding
+  CHECK(width(std::sqrt((1 + 1.5e-10) / 12)).starts_with(bad_width));
   CHECK(width(infinity) == bad_width + "inf");
   CHECK(width(not_a_number) == bad_width + "nan");
   CHECK(error_of([] { (void)power_of_relative_width(0.5); }) == bad_width + "0.5");

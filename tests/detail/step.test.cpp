@@ -31,6 +31,8 @@ TEST_CASE("two stretches of memory overlap where they share a coordinate") {
   CHECK_FALSE(overlaps(0, 5, 5, 5));
   CHECK_FALSE(overlaps(5, 5, 0, 5));
   CHECK_FALSE(overlaps(3, 0, 3, 0));
+  CHECK_FALSE(overlaps(3, 0, 0, 10));
+  CHECK_FALSE(overlaps(0, 10, 3, 0));
 }
 
 TEST_CASE("a gradient may be the parameters or lie beside them, but not across them") {

@@ -4,6 +4,7 @@
 #include <Eigen/Core>
 
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <span>
@@ -260,6 +261,13 @@ TEST_CASE("The state of another type is refused, as is a state with something le
   };
   save(path, named("opt", tracker::example(2)));
   CHECK(has(refused(OneNumberMore()), "\"opt\" is that of another type, expected more than there is before byte"));
+  {
+    const std::string bytes = files::read(path);
+    const std::size_t state = bytes.find(std::string("\3\0opt", 5)) + 5 + 4 + 16;
+    std::uint64_t length = 0;
+    std::memcpy(&length, bytes.data() + state - 16, 8);
+    CHECK(refused(OneNumberMore()).ends_with(" before byte " + std::to_string(state + length)));
+  }
   CHECK(has(refused(OneArrayLess()), "\"opt.average\" (float64, 5 x 1) must be part of what \"opt\" is loaded into"));
   CHECK(has(refused(OtherNumber()), "another type, expected uint64, found uint32 before byte"));
   CHECK(has(refused(OtherPart()), "expected the part \"averager\", found uint64"));
@@ -281,12 +289,61 @@ TEST_CASE("Names must differ and be names", "[checkpoint]") {
   CHECK(has(error(named("", theta)), "a name must have 1 to 1000 characters, none a dot or a control one, got \"\""));
   CHECK(has(error(named("a.b", theta)), "got \"a.b\""));
   CHECK(has(error(named("a\n", theta)), "none a dot or a control one"));
+  CHECK(has(error(named("a\x7f", theta)), "none a dot or a control one"));
   CHECK(has(error(named(std::string(1001, 'a'), theta)), "1 to 1000"));
   Ema ema;
   ema.update(theta);
   CHECK(has(error(named(std::string(1000, 'a'), ema)),  // and ".average"
             "the name of an entry must have 1 to 1000 characters, none a control one, got \"aaa"));
   CHECK(directory.count() == 0);
+  CHECK(error(named("a ~\u03b8", theta)) == "nothing");
+  CHECK(has(names_of(path), "a ~\u03b8 float64 2x1"));
+}
+
+TEST_CASE("What is not there is said beside what is, as far as one can read", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  double x = 1;
+  const auto missing = [&] { return error_of([&] { load(path, named("missing", x)); }); };
+  const auto save_blocks = [&](std::size_t n) { save(path, named("w", std::vector<std::vector<double>>(n, {1}))); };
+  save(path, named("x", x), named("y", x));
+  CHECK(
+      has(missing(), "there is no entry \"missing\"; the entries are \"x\" (float64, 1 x 1), \"y\" (float64, 1 x 1)"));
+  save_blocks(40);
+  CHECK(has(missing(), "\"w.39\" (float64, 1 x 1)"));
+  CHECK(!has(missing(), "more"));
+  save_blocks(42);
+  CHECK(has(missing(), "\"w.39\" (float64, 1 x 1) and 2 more"));
+}
+
+namespace {
+
+/// A user's own object, whose last part is a text.
+struct Labelled {
+  std::uint64_t number = 0;
+  std::string label;
+  unsigned version = 9;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned now) {
+    version = now;
+    archive& number;
+    archive& label;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("An object of one's own ends with a text, and is told version 0", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  Labelled saved{.number = 3, .label = "best"}, loaded;
+  save(path, named("best", saved));
+  CHECK(saved.version == 0);
+  load(path, named("best", loaded));
+  CHECK(loaded.number == 3);
+  CHECK(loaded.label == "best");
+  CHECK(loaded.version == 0);
 }
 
 TEST_CASE("An average is read without its optimizer, rounded to the weights", "[checkpoint]") {

@@ -225,6 +225,10 @@ constexpr std::uint64_t huge = std::uint64_t{1} << 62;
 TEST_CASE("A checkpoint with a good checksum is refused where its contents are not", "[checkpoint]") {
   const std::string eight(8, 'x');
   CHECK(error_in(Crafted().end(0)) == "nothing");
+  std::string foreign = Crafted().end(0);
+  foreign[3] = 'x';
+  CHECK(error_in(repaired(foreign)) == "test: file: must begin as a checkpoint of polyak, and does not");
+  CHECK(has(error_in(Crafted().entry("a", 1, 1, 0, 5, 1).text(eight).end(1)), "\"a\" must fit into the "));
   CHECK(error_in(Crafted().entry("a", 1, 1, 0, 1, 1).text(eight).end(1)) == "nothing");
   CHECK(error_in(Crafted().entry("a", 1, 1, 0, 0, huge).end(1)) == "nothing");
   CHECK(error_in(Crafted().entry("a", 1, 1, 0, 1, 1).text(eight).end(2)) ==
@@ -246,6 +250,38 @@ TEST_CASE("A checkpoint with a good checksum is refused where its contents are n
             "has 10 bytes after its entries at byte 49"));
   CHECK(has(error_in(Crafted().number(std::uint16_t{60000}).text("a").end(1)),
             "the name of an entry must have 60000 bytes, and there are "));
+}
+
+TEST_CASE("A checkpoint without entries is one, and has none to load", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "empty.polyak";
+  files::write(path, Crafted().end(0));
+  double x = 0;
+  CHECK(support::error_of([&] { load(path, named("x", x)); }) ==
+        "invalid_argument: polyak::load: " + path.string() + ": there is no entry \"x\"; the entries are none");
+}
+
+TEST_CASE("A wrong size and a wrong checksum are named with the right ones, and where they are", "[checkpoint]") {
+  const std::string good = Crafted().end(0);
+  std::string bytes = good;
+  put(bytes, bytes.size() - 16, std::uint64_t{7});
+  CHECK(error_in(bytes) ==
+        "test: file: is truncated, extended or damaged: its end must give its size, 42 bytes, got 7 at byte 26");
+  put(bytes, bytes.size() - 16, std::uint64_t{bytes.size()});
+  put(bytes, bytes.size() - 8, std::uint64_t{0xAB});
+  CHECK(has(error_in(bytes), "is damaged: the checksum must be 0x"));
+  CHECK(has(error_in(bytes), ", got 0x00000000000000AB at byte 34"));
+  // 16 digits, of one that begins with 0 too.
+  for (std::uint64_t i = 0;; ++i) {
+    REQUIRE(i < 1000);
+    bytes = Crafted().entry("a", 1, 1, 0, 1, 1).number(i).end(1);
+    const auto checksum = detail::decode_one<std::uint64_t>(as_bytes(bytes).subspan(bytes.size() - 8).data());
+    if (checksum >> 60 != 0) continue;
+    put(bytes, bytes.size() - 8, std::uint64_t{0});
+    CHECK(has(error_in(bytes), "must be " + detail::hexadecimal(checksum, 16) + ", got"));
+    CHECK(detail::hexadecimal(checksum, 16).size() == 18);
+    break;
+  }
 }
 
 TEST_CASE("Lengths that the file does not have claim no memory", "[checkpoint]") {

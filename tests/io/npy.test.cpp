@@ -212,6 +212,10 @@ TEST_CASE("What is no array of NumPy is refused", "[npy]") {
   CHECK(error_in(whole.substr(0, 9)) == "is truncated: it has only 9 bytes");
   CHECK(error_in(whole.substr(0, 30)) ==
         "must have a header of " + std::to_string(good.size()) + " bytes, and there are 20 at byte 10");
+  CHECK(error_in(whole.substr(0, 10)) ==
+        "must have a header of " + std::to_string(good.size()) + " bytes, and there are 0 at byte 10");
+  CHECK(error_in(whole.substr(0, 60)) ==
+        "must have a header of " + std::to_string(good.size()) + " bytes, and there are 50 at byte 10");
   CHECK(error_in(whole.substr(0, whole.size() - 1)) ==
         "must have 16 bytes of scalars, got 15 at byte " + std::to_string(10 + good.size()));
   CHECK(has(error_in(whole + "x"), "must have 16 bytes of scalars, got 17"));
@@ -221,6 +225,7 @@ TEST_CASE("What is no array of NumPy is refused", "[npy]") {
   CHECK(has(error_in(with_header("{'descr' '<f8'}")), "must have a ':'"));
   CHECK(has(error_in(with_header("{descr: '<f8'}")), "must have a text in quotes, and has none"));
   CHECK(has(error_in(with_header("{'descr")), "must have a text in quotes, and has none"));
+  CHECK(has(error_in(with_header("{descrd: '<f8'}")), "must have a text in quotes, and has none"));
   CHECK(has(error_in(with_header("{'dtype': '<f8', " + rest)),
             "must have the keys descr, fortran_order and shape, got \"dtype\""));
   CHECK(has(error_in(with_header("{'descr': '<f8', 'descr': '<f8', " + rest)), "got a second \"descr\""));
@@ -228,12 +233,26 @@ TEST_CASE("What is no array of NumPy is refused", "[npy]") {
   CHECK(has(error_in(with_header("{'descr': 'f8', " + rest)), "with its byte order, got \"f8\""));
   CHECK(has(error_in(with_header("{'descr': '|u1', " + rest)), "with its byte order, got \"|u1\""));
   CHECK(has(error_in(with_header("{'descr': '', " + rest)), "with its byte order, got \"\""));
+  CHECK(has(error_in(with_header("{'descr': '<', " + rest)), "with its byte order, got \"<\""));
   CHECK(has(error_in(with_header(good + "x")), "must end after its dictionary, and does not"));
   CHECK(has(error_in(with_header("{'shape': (2), 'fortran_order': False, 'descr': '<f8'}")),
             "must have a tuple as its shape, and has a number"));
   CHECK(has(error_in(with_header("{'shape': (-2,), 'fortran_order': False, 'descr': '<f8'}")), "must have a number"));
   CHECK(has(error_in(with_header("{'shape': (99999999999999999999,), 'fortran_order': False, 'descr': '<f8'}")),
             "has a number that is too large"));
+  CHECK(has(error_in(with_header("{'shape': (18446744073709551616,), 'fortran_order': False, 'descr': '<f8'}")),
+            "has a number that is too large"));
+  VectorXd into(2);
+  const auto misfit = [&](const std::string& header) {
+    files::write(path, with_header(header));
+    return error_of([&] { load_npy(path, into); });
+  };
+  CHECK(has(misfit("{'shape': (18446744073709551615,), 'fortran_order': False, 'descr': '<f8'}"),
+            "an array of shape (18446744073709551615,) must be 2 x 1"));
+  CHECK(has(misfit("{'descr': '<f', " + rest), "an array of '<f' must be of '<f8'"));
+  files::write(path, with_header("{'descr': '>f16', 'fortran_order': False, 'shape': (1,)}"));
+  Vector<long double> wide(1);
+  CHECK(has(error_of([&] { load_npy(path, wide); }), "an array of '>f16' must be of '<f16'"));
   CHECK(has(error_in(with_header("{'shape': (2,), 'fortran_order': 0, 'descr': '<f8'}")), "must have True or False"));
   CHECK(has(error_in(with_header("{'shape': (2, 3, 'fortran_order': 0}")), "must have a number, and has none"));
   CHECK(has(error_in(files::read(fixtures / "structured.npy")), "must have a text in quotes"));

@@ -1,15 +1,20 @@
+#include <polyak/detail/io/file_bytes.hpp>
 #include <polyak/detail/io/replacement_file.hpp>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "catch.hpp"
 #include "io/files.hpp"
@@ -64,6 +69,70 @@ TEST_CASE("Writes of every size arrive in order", "[io]") {
   }
   file.commit();
   CHECK(files::read(path) == all);
+}
+
+TEST_CASE("A file is given back, and none is left open", "[io]") {
+  const files::Directory directory;
+  const auto open = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+  };
+  if (!std::filesystem::exists("/proc/self/fd")) return;
+  const auto before = open();
+  replace(directory / "file", "x");
+  { ReplacementFile abandoned(directory / "file", "test"); }
+  CHECK(polyak::detail::FileBytes({"test", (directory / "file").string()}, "", "a file").get().size() == 1);
+  CHECK(open() == before);
+}
+
+TEST_CASE("A process without standard input writes to descriptor 0 as to any other", "[io]") {
+  const files::Directory directory;
+  const int kept = ::dup(0);
+  ::close(0);
+  const std::string error = files::runtime_error_of([&] { replace(directory / "file", "x"); });
+  const bool closed = ::fcntl(0, F_GETFD) == -1;
+  if (kept >= 0) {
+    ::dup2(kept, 0);
+    ::close(kept);
+  }
+  CHECK(error == "nothing");
+  CHECK(closed);
+  CHECK(files::read(directory / "file") == "x");
+}
+
+TEST_CASE("A call that a signal has interrupted is made again, one that failed is not", "[io]") {
+  const auto interrupted = [](int times, int error) {
+    int calls = 0;
+    const int result = polyak::detail::uninterrupted([&] {
+      errno = error;
+      return calls++ < times ? -1 : 7;
+    });
+    return std::pair(result, calls);
+  };
+  CHECK(interrupted(0, EINTR) == std::pair(7, 1));
+  CHECK(interrupted(3, EINTR) == std::pair(7, 4));
+  CHECK(interrupted(3, EIO) == std::pair(-1, 1));
+}
+
+TEST_CASE("A name that is taken is passed over, a hundred of them are not", "[io]") {
+  const files::Directory directory;
+  const auto path = directory / "file";
+  const std::string prefix = path.string() + '.' + std::to_string(::getpid()) + '-';
+  const auto error_with_taken = [&](std::size_t n) {
+    std::string name;
+    {
+      const ReplacementFile file(path, "test");
+      name = std::filesystem::directory_iterator(directory.path())->path().string();
+    }
+    REQUIRE(name.starts_with(prefix));
+    const std::size_t number = std::stoul(name.substr(prefix.size()));
+    for (std::size_t i = 1; i <= n; ++i) files::write(prefix + std::to_string(number + i) + ".tmp", "taken");
+    const std::string error = files::runtime_error_of([&] { ReplacementFile(path, "test"); });
+    CHECK(directory.count() == static_cast<std::ptrdiff_t>(n));  // and each is left to whom it belongs
+    for (std::size_t i = 1; i <= n; ++i) std::filesystem::remove(prefix + std::to_string(number + i) + ".tmp");
+    return error;
+  };
+  CHECK(error_with_taken(99) == "nothing");
+  CHECK(error_with_taken(100) == "system: test: " + path.string() + ": cannot be written: File exists");
 }
 
 TEST_CASE("Two writers of one file do not meet; the last to commit wins", "[io]") {

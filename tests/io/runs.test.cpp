@@ -239,6 +239,7 @@ namespace {
 struct NotAssignable {
   const int id = 7;
   std::vector<double> values;
+  std::shared_ptr<int> owner = {};
 
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
@@ -265,6 +266,8 @@ TEST_CASE("An object that cannot be assigned to is constructed anew", "[checkpoi
   const auto path = directory / "run.polyak";
   save(path, named("bag", NotAssignable{.values = {1, 2, 3}}));
   NotAssignable loaded;
+  loaded.owner = std::make_shared<int>(1);
   load(path, named("bag", loaded));
   CHECK(loaded.values == std::vector<double>{1, 2, 3});
+  CHECK(loaded.owner.use_count() == 1);  // that of the copy, the old object having been destroyed
 }

@@ -115,6 +115,50 @@ TEST_CASE("Tensors that do not fit are refused by name, and none is loaded", "[s
       "(F64, (3, 4)), \"layers.1\" (F64, (5,)), \"single\" (F32, (2, 3))");
 }
 
+TEST_CASE("Of many tensors forty are named", "[safetensors]") {
+  const files::Directory directory;
+  const auto path = directory / "tensors.safetensors";
+  VectorXd x(1);
+  const auto missing = [&](std::size_t n) {
+    save_safetensors(path, named("w", std::vector<VectorXd>(n, VectorXd::Ones(1))));
+    return error_of([&] { load_safetensors(path, named("missing", x)); });
+  };
+  CHECK(missing(39).ends_with("\"w.9\" (F64, (1,))"));
+  CHECK(missing(40).ends_with("\"w.9\" (F64, (1,))"));
+  const std::string of_many = missing(42);
+  CHECK(of_many.ends_with("\"w.7\" (F64, (1,)) and more"));  // in the order of their names
+  CHECK(!has(of_many, "\"w.8\""));
+  CHECK(missing(41).ends_with("\"w.8\" (F64, (1,)) and more"));
+}
+
+TEST_CASE("The header is filled up so that the scalars are aligned, and no further", "[safetensors]") {
+  const files::Directory directory;
+  const auto path = directory / "tensors.safetensors";
+  for (std::size_t n = 1; n <= 16; ++n) {
+    save_safetensors(path, named(std::string(n, 'n'), VectorXd(VectorXd::Ones(1))));
+    const std::string bytes = files::read(path);
+    const std::size_t header = bytes.size() - 16;
+    CHECK(header % 8 == 0);
+    CHECK(bytes.find("}}") + 2 > header);  // all but 7 bytes at most of what follows the length
+  }
+}
+
+TEST_CASE("A tensor of no dimension is one number, one of three is no vector", "[safetensors]") {
+  const files::Directory directory;
+  const auto path = directory / "tensors.safetensors";
+  const auto error = [&](const std::string& shape, Eigen::Index n) {
+    const std::string header = "{\"a\":{\"dtype\":\"F64\",\"shape\":" + shape + ",\"data_offsets\":[0,8]}}";
+    std::string bytes(8, '\0');
+    bytes[0] = static_cast<char>(header.size());
+    files::write(path, bytes + header + std::string(8, '\0'));
+    VectorXd into = VectorXd::Ones(n);
+    return error_of([&] { load_safetensors(path, named("a", into)); });
+  };
+  CHECK(error("[]", 1) == "nothing");
+  CHECK(has(error("[]", 2), "tensor \"a\" (F64, ()) must be F64, 2 x 1"));
+  CHECK(has(error("[1,1,1]", 1), "tensor \"a\" (F64, (1, 1, 1)) must be F64, 1 x 1"));
+}
+
 TEST_CASE("Names of tensors must differ and be UTF-8", "[safetensors]") {
   const files::Directory directory;
   const auto path = directory / "tensors.safetensors";
@@ -183,6 +227,7 @@ TEST_CASE("What the format does not allow is refused", "[safetensors]") {
   for (std::size_t n = 0; n < good.size(); ++n) REQUIRE(error_in(good.substr(0, n)) != "nothing");
   CHECK(error_in("1234567") == "must have 8 bytes and more, got 7");
   CHECK(error_in(good.substr(0, 20)) == "must have a header of at most 12 bytes, got " + std::to_string(one.size()));
+  CHECK(error_in(std::string(8, '\0')) == "its header must begin with {, and does not");
   CHECK(error_in(std::string(16, '\x7F')) == "must have a header of at most 8 bytes, got 9187201950435737471");
   CHECK(error_in(good + "x") == "must end with its last tensor, at 8, got 9");
   CHECK(has(error_in(good.substr(0, good.size() - 1)),
@@ -198,6 +243,8 @@ TEST_CASE("What the format does not allow is refused", "[safetensors]") {
   CHECK(has(error_in(with_header("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\"}}", 0)), "got a second \"dtype\""));
   CHECK(error_in(with_header("{\"a\":[[[[[[1]]]]]]}", 0)) ==
         "its header must be an object of objects, and goes deeper");
+  CHECK(error_in(with_header("{" + tensor("a", "[[1]]", 0, 4) + "}", 4)) ==
+        "its header must be an object of objects, and goes deeper");
   CHECK(has(error_in(with_header("{\"__metadata__\":{\"a\":1}}", 0)), "its __metadata__ must be an object of texts"));
   CHECK(has(error_in(with_header("{\"__metadata__\":[]}", 0)), "its __metadata__ must be an object of texts"));
 
@@ -208,6 +255,8 @@ TEST_CASE("What the format does not allow is refused", "[safetensors]") {
   CHECK(error_in(with_header("{\"a\":{\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]}}", 4)) == what);
   CHECK(error_in(with_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4)) == what);
   CHECK(error_in(with_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"b\":0}}", 4)) == what);
+  CHECK(error_in(with_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"b\":[0,4]}}", 4)) == what);
+  CHECK(error_in(with_header("{\"a\":{\"dtype\":\"F32\",\"b\":[1],\"data_offsets\":[0,4]}}", 4)) == what);
   CHECK(error_in(with_header("{" + tensor("a", "[1]", 0, 4, "F33") + "}", 4)) ==
         "tensor \"a\" must have a dtype of the format, got \"F33\"");
   CHECK(error_in(with_header("{" + tensor("a", "[-1]", 0, 4) + "}", 4)) == "tensor \"a\" must have numbers, got -1");
@@ -216,6 +265,14 @@ TEST_CASE("What the format does not allow is refused", "[safetensors]") {
         "tensor \"a\" must have data_offsets within the 4 bytes there are, got 4 to 0");
   CHECK(error_in(with_header("{" + tensor("a", "[2]", 0, 4) + "}", 4)) ==
         "tensor \"a\" must have 8 bytes by its shape and dtype, got 4");
+  CHECK(error_in(with_header("{" + tensor("a", "[2]", 4, 8) + "}", 8)) ==
+        "tensor \"a\" must have 8 bytes by its shape and dtype, got 4");
+  CHECK(error_in(with_header("{" + tensor("a", "[2305843009213693951]", 0, 4, "F64") + "}", 4)) ==
+        "tensor \"a\" must have 18446744073709551608 bytes by its shape and dtype, got 4");
+  for (const auto* const shape : {"[2305843009213693952]", "[0,4294967296,4294967296]"}) {
+    CHECK(error_in(with_header("{" + tensor("a", shape, 0, 0, "F64") + "}", 0)) ==
+          "tensor \"a\" must have a shape of fewer numbers");
+  }
   CHECK(error_in(with_header("{" + tensor("a", "[0,9]", 0, 4) + "}", 4)) ==
         "tensor \"a\" must have 0 bytes by its shape and dtype, got 4");
   CHECK(error_in(with_header("{" + tensor("a", "[4294967296,4294967296]", 0, 4) + "}", 4)) ==

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "catch.hpp"
@@ -31,6 +32,11 @@ TEST_CASE("Every scalar type of a file has a name and a size", "[io]") {
 TEST_CASE("Numbers have the scalar type of their kind and width", "[io]") {
   using polyak::detail::scalar_type_of;
   CHECK(scalar_type_of<double>() == ScalarType::float64);
+  CHECK(scalar_type_of<float>() == ScalarType::float32);
+  constexpr int digits = std::numeric_limits<long double>::digits;
+  CHECK(scalar_type_of<long double>() == (digits == 64    ? ScalarType::float80
+                                          : digits == 113 ? ScalarType::float128
+                                                          : ScalarType::float64));
   CHECK(scalar_type_of<Eigen::half>() == ScalarType::float16);
   CHECK(scalar_type_of<Eigen::bfloat16>() == ScalarType::bfloat16);
   CHECK(scalar_type_of<bool>() == ScalarType::boolean);

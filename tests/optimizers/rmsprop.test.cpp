@@ -74,6 +74,19 @@ TEMPLATE_TEST_CASE("a gradient that does not change has no deviation, not a root
   }
 }
 
+TEST_CASE("where rounding leaves less than no deviation, there is none") {
+  for (int i = 1; i <= 50; ++i) {
+    const double g = 0.1 * i;
+    RMSprop centered{{.learning_rate = 1, .alpha = 0.9, .epsilon = 1024, .centered = true}};
+    Eigen::VectorXd theta{{0}};
+    for (int t = 0; t < 1000; ++t) centered.step(theta, Eigen::VectorXd{{g}});
+    theta[0] = 0;
+    centered.step(theta, Eigen::VectorXd{{g}});
+    INFO("gradient " << g);
+    CHECK(support::close(theta[0], -g / 1024, 1e-9));
+  }
+}
+
 TEST_CASE("RMSprop takes what cannot be as it comes") {
   for (const bool centered : {false, true}) {
     for (const double momentum : {0.0, 0.5}) {

@@ -56,6 +56,7 @@ TEMPLATE_TEST_CASE("Sgd follows its formula", "", float, double, long double, Ei
   SECTION("weight decay") {
     // d = 2 + 8/4 = 4, then 4 + 6/4 = 5.5
     CHECK(path(Sgd<TestType>{{.learning_rate = 0.5, .weight_decay = 0.25}}, 8, {2, 4}) == Values{6, 3.25});
+    CHECK(path(Sgd<TestType>{{.learning_rate = 0.5, .weight_decay = 1}}, 8, {2, 4}) == Values{3, -0.5});
   }
   SECTION("momentum") {
     // v = 2, 1 + 4 = 5, 2.5 − 2 = 0.5

@@ -1,5 +1,8 @@
 #include <polyak/polyak.hpp>
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -232,6 +235,10 @@ TEST_CASE("scalars, shadows and classes are compared", "[serialize]") {
   CHECK(error_of_loading(Sgd<long double>{}, Sgd<Eigen::half>{}) == refused("Sgd", "scalar", "long double", "half"));
   CHECK(error_of_loading(Ema<Eigen::bfloat16>{}, Ema<>{}) == refused("Ema", "shadow", "bfloat16", "double"));
   CHECK(error_of_loading(Lawa<float>{}, Lawa<>{}) == refused("Lawa", "shadow", "float", "double"));
+  CHECK(error_of_loading(Ema<Compensated<float>>{}, Ema<float>{}) ==
+        refused("Ema", "shadow", "float compensated by 16 bits", "float"));
+  CHECK(error_of_loading(Ema<Compensated<float, std::int8_t>>{}, Ema<Compensated<float>>{}) ==
+        refused("Ema", "shadow", "float compensated by 8 bits", "float compensated by 16 bits"));
   const std::string error = "invalid_argument: polyak::Adam: the saved state is of polyak::AdamW";
   CHECK(error_of_loading(AdamW<>{}, Adam<>{}) == error);
   CHECK(error_of_loading(Averaged{AdamW<>{}, Ema{}}, Averaged{Adam<>{}, Ema{}}) == error);
@@ -333,10 +340,26 @@ TEST_CASE("callables are compared by what they answer", "[serialize]") {
   CHECK(error_of_loading(sgd(until(8, support::not_a_number)), sgd(until(8, support::not_a_number))) == "nothing");
   CHECK(error_of_loading(sgd(until(8, support::infinity)), sgd(until(8, -support::infinity))) ==
         refused("Sgd", "learning_rate at step 8", "inf", "-inf"));
+  CHECK(error_of_loading(sgd(until(8, 0.5)), sgd(until(8, support::infinity))) ==
+        refused("Sgd", "learning_rate at step 8", "0.5", "inf"));
+  CHECK(error_of_loading(sgd(until(8, support::infinity)), sgd(until(8, 0.5))) ==
+        refused("Sgd", "learning_rate at step 8", "inf", "0.5"));
+  CHECK(error_of_loading(sgd(until(8, 1)), sgd(until(8, 1 + 1.5e-12))).find("at step 8") != std::string::npos);
+  CHECK(error_of_loading(sgd(until(8, 1e-9)), sgd(until(8, 2e-9))) ==
+        refused("Sgd", "learning_rate at step 8", "1e-09", "2e-09"));
+  CHECK(error_of_loading(sgd(until(8, 1e9)), sgd(until(8, 1e9 + 1e-4))) == "nothing");
+  // The first step was of another rate.
+  const auto first = [](double rate) { return [=](std::uint64_t t) { return t == 0 ? rate : 0.1; }; };
+  CHECK(error_of_loading(sgd(first(0.5)), sgd(first(0.25))) ==
+        refused("Sgd", "learning_rate at step 0", "0.5", "0.25"));
   // Where both refuse to answer there is nothing to compare.
   CHECK(error_of_loading(sgd(throws_from(8)), sgd(throws_from(8))) == "nothing");
   CHECK(error_of_loading(sgd(throws_from(8)), sgd(until(8, 0.1))) ==
         refused("Sgd", "learning_rate at step 8", "an exception", "0.1"));
+  CHECK(error_of_loading(sgd(throws_from(8)), sgd(until(8, 0))) ==
+        refused("Sgd", "learning_rate at step 8", "an exception", "0"));
+  CHECK(error_of_loading(sgd(until(8, 0)), sgd(throws_from(8))) ==
+        refused("Sgd", "learning_rate at step 8", "0", "an exception"));
   CHECK(error_of_loading(sgd(until(8, 0.1)), sgd(throws_from(100))) ==
         refused("Sgd", "learning_rate at step 107", "0.1", "an exception"));
   // Inside of a schedule, too.
@@ -357,6 +380,16 @@ TEST_CASE("callables are compared by what they answer", "[serialize]") {
   CHECK(error_of_loading(ema(until(3, 0.5)), ema(until(3, 0.25))) == refused("Ema", "decay at fold 3", "0.5", "0.25"));
   CHECK(error_of_loading(ema(until(3, 1.5)), ema(until(3, 0.25))) ==
         refused("Ema", "decay at fold 3", "an exception", "0.25"));
+  for (const std::uint64_t k : {0, 1, 2, 3, 6, 11, 101, 1001, 10'001, 100'001}) {
+    const auto but_at = [k](double there) { return [=](std::uint64_t at) { return at == k ? there : 0.5; }; };
+    CHECK(error_of_loading(ema(but_at(0.5)), ema(but_at(0.25))) ==
+          refused("Ema", ("decay at fold " + std::to_string(k)).c_str(), "0.5", "0.25"));
+  }
+  const auto gains = [&](double at_1) {
+    return GainAverage<>{{.gain = [at_1](std::uint64_t k) { return k == 1 ? at_1 : 0.5; }}};
+  };
+  CHECK(error_of_loading(gains(0.5), gains(0.5)) == "nothing");
+  CHECK(error_of_loading(gains(0.5), gains(0.25)) == refused("GainAverage", "gain at fold 1", "0.5", "0.25"));
 }
 
 TEST_CASE("a schedule of one's own may describe itself", "[serialize]") {
@@ -389,6 +422,18 @@ TEST_CASE("a learning rate that was set is state", "[serialize]") {
   present.set_learning_rate(0.5);
   CHECK(error_of([&] { serialize::load(serialize::save(scheduled), present); }) ==
         refused("Sgd", "learning_rate", "Cosine(initial 0.1, final 0, steps 10)", "0.5"));
+  CHECK(present.learning_rate() == 0.5);
+
+  // It is checked as any other.
+  saved.set_learning_rate(0.625);
+  serialize::Bytes bytes = serialize::save(saved);
+  const auto written = std::bit_cast<std::array<std::uint8_t, 8>>(0.625);
+  const auto at = std::search(bytes.begin(), bytes.end(), written.begin(), written.end());
+  REQUIRE(at != bytes.end());
+  const auto damaged = std::bit_cast<std::array<std::uint8_t, 8>>(-0.625);
+  std::copy(damaged.begin(), damaged.end(), at);
+  CHECK(error_of([&] { serialize::load(bytes, present); }) ==
+        "invalid_argument: polyak::Sgd: learning_rate must be finite and >= 0, got -0.625");
   CHECK(present.learning_rate() == 0.5);
 
   // A schedule that was set must be set again.

@@ -30,6 +30,7 @@ using support::error_of;
 constexpr int features = 16;
 /// Steps of a long run; where they take minutes, what shows that every path is sound.
 constexpr std::uint64_t many = support::slow ? 20'000 : 1'000'000;
+constexpr std::uint64_t fewer = support::slow ? 10'000 : 200'000;
 
 struct Agreement {
   double error = 0;  // the largest of what was met on the way
@@ -159,8 +160,8 @@ TEST_CASE("Per-coordinate rates agree with the dense recursion", "[sparse]") {
     options.epsilon = 0.01;
     options.intercept_rate = 0.5;
   }
-  CHECK(compare<double, SparseAdagrad>(options, TailAverage{}, 200'000).error <= exact);
-  CHECK(compare<double, SparseAdagrad>(options, Ema{{.decay = 0.999}}, 200'000).error <= exact);
+  CHECK(compare<double, SparseAdagrad>(options, TailAverage{}, fewer).error <= exact);
+  CHECK(compare<double, SparseAdagrad>(options, Ema{{.decay = 0.999}}, fewer).error <= exact);
 }
 
 TEST_CASE("Several outputs agree with the dense recursion", "[sparse]") {
@@ -168,8 +169,8 @@ TEST_CASE("Several outputs agree with the dense recursion", "[sparse]") {
   SECTION("shrinking") {}
   SECTION("penalised") { options.l1 = 0.01; }
   SECTION("without intercepts") { options.intercept = false; }
-  CHECK(compare<double, SparseSgd>(options, TailAverage{}, 200'000).error <= exact);
-  CHECK(compare<double, SparseSgd>(options, Ema{{.decay = 0.999}}, 200'000).error <= exact);
+  CHECK(compare<double, SparseSgd>(options, TailAverage{}, fewer).error <= exact);
+  CHECK(compare<double, SparseSgd>(options, Ema{{.decay = 0.999}}, fewer).error <= exact);
 }
 
 TEST_CASE("Weights in float agree with the dense recursion to float's precision", "[sparse]") {
@@ -179,7 +180,7 @@ TEST_CASE("Weights in float agree with the dense recursion to float's precision"
   SECTION("shrinking fast") { options.l2 = 9; }
   SECTION("several outputs") { options.outputs = 2; }
   SECTION("penalised") { options.l1 = 0.001; }
-  const auto error = [&](const auto& averager) { return compare<float, SparseSgd>(options, averager, 200'000).error; };
+  const auto error = [&](const auto& averager) { return compare<float, SparseSgd>(options, averager, fewer).error; };
   CHECK(error(TailAverage{}) <= 1e-4);
   CHECK(error(Ema{{.decay = 0.5}}) <= 1e-4);
   CHECK(error(Ema{{.decay = 0.99999}}) <= 1e-4);
@@ -406,7 +407,7 @@ TEST_CASE("Steps too small to move a weight do not move its average", "[sparse]"
     const std::array index{0};
     const std::array one{1.0};
     model.step(SparseRow{index, one}, -1.0);
-    for (int t = 0; t < 1'000'000; ++t) model.step(SparseRow{index, one}, -small);
+    for (std::uint64_t t = 0; t < many; ++t) model.step(SparseRow{index, one}, -small);
     CHECK(model.weights()(0, 0) == 1);
     CHECK(std::abs(model.average()(0, 0) - 1) < 1e-12);
   };
