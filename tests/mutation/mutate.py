@@ -633,6 +633,8 @@ def kill_alone(build, header, mutant, work):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--file", action="append", default=[], help="only mutants of this header, or of this folder")
+    parser.add_argument("--again", type=pathlib.Path, metavar="OUTPUT",
+                        help="only the mutants that survive by the output of an earlier run of the same include/")
     parser.add_argument("--sample", type=int, help="only so many mutants, drawn at random")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--all-tests", action="store_true",
@@ -657,6 +659,9 @@ def main():
         headers.append(Header(path, number))
         number = headers[-1].next_number
     mutants = [m for h in headers for m in h.mutants]
+    if options.again:
+        survived = {line.removeprefix("SURVIVES ") for line in options.again.read_text().splitlines()}
+        mutants = [m for m in mutants if m.describe() in survived]
     if options.sample is not None:
         mutants = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
         mutants.sort(key=lambda m: m.number)

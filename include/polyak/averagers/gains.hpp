@@ -87,7 +87,7 @@ struct AnytimeGain {
   [[nodiscard]] double operator()(std::uint64_t k, State& state) const noexcept {
     const double q = state.squares;
     const double target = 1 / (fraction * static_cast<double>(k));
-    if (k == 1 || target >= 1) return 1;
+    if (target >= 1) return 1;
     // The smallest sum of squares in reach is q/(1 + q), one sample more than before.
     const double a = (q + std::sqrt(std::max(0.0, target * (1 + q) - q))) / (1 + q);
     state.squares = (1 - a) * (1 - a) * q + a * a;

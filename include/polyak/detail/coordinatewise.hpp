@@ -74,8 +74,6 @@ class Coordinatewise {
   /// Back to the state after construction, with the learning rate as last set; frees the state.
   void reset() {
     steps_ = 0;
-    layout_.forget();
-    addresses_.forget();
     rule_.reset();
   }
 

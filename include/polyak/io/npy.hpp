@@ -143,7 +143,6 @@ class NpyHeader {
     return result;
   }
   [[nodiscard]] std::size_t number() {
-    skip_spaces();
     const auto is_digit = [&] { return at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; };
     if (!is_digit()) fail("must have a number, and has none");
     std::size_t result = 0;

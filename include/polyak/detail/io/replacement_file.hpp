@@ -129,9 +129,7 @@ class ReplacementFile {
       if (file_.is_open()) return;
       if (errno != EEXIST) break;
     }
-    const int error = errno;
-    temporary_.clear();
-    name_.fail_system("cannot be written", error);
+    name_.fail_system("cannot be written");
   }
 
   void flush() {
@@ -160,7 +158,6 @@ class ReplacementFile {
   void discard() noexcept {
     static_cast<void>(file_.close());
     if (!temporary_.empty()) static_cast<void>(::unlink(temporary_.c_str()));
-    temporary_.clear();
   }
 
   FileName name_;
