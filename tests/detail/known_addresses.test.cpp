@@ -104,8 +104,8 @@ TEST_CASE("overlaps are found wherever they are among many blocks") {
   int refused = 0;
   for (int trial = 0; trial < 2000; ++trial) {
     // Blocks side by side, in any order, of which some trials move one onto others; gradients anywhere.
-    const std::size_t n = random.integer(2, 7);
-    VectorXd memory = VectorXd::Zero(60);
+    const std::size_t n = random.integer(2, 14);
+    VectorXd memory = VectorXd::Zero(120);
     const auto at = [&](std::uint64_t from, std::uint64_t size) {
       return Map<VectorXd>(memory.data() + from, static_cast<Eigen::Index>(size));
     };
@@ -119,7 +119,7 @@ TEST_CASE("overlaps are found wherever they are among many blocks") {
     if (random.integer(0, 2) == 0) from[random.integer(0, n - 1)] = random.integer(0, 3 * n);
     for (std::size_t i = 0; i < n; ++i) {
       const bool own = random.integer(0, 2) == 0;
-      gradient_from[i] = own ? from[i] : random.integer(random.integer(0, 3) == 0 ? 0 : 25, 50);
+      gradient_from[i] = own ? from[i] : random.integer(random.integer(0, 3) == 0 ? 0 : 45, 110);
       params.push_back(at(from[i], size[i]));
       gradient.push_back(at(gradient_from[i], size[i]));
     }

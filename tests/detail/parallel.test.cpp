@@ -27,6 +27,7 @@ TEST_CASE("shares take every coordinate of every block once, in order, cut at wh
     for (const std::size_t size : sizes) all += size;
     for (std::size_t count = 1; count <= 9; ++count) {
       std::size_t offset = 0;
+      std::vector<std::size_t> taken(count);
       for (const std::size_t size : sizes) {
         std::size_t next = 0;
         for (std::size_t i = 0; i < count; ++i) {
@@ -35,10 +36,12 @@ TEST_CASE("shares take every coordinate of every block once, in order, cut at wh
           REQUIRE(part.from <= part.to);
           REQUIRE((part.to % length == 0 || part.to == size));
           next = part.to;
+          taken[i] += part.to - part.from;
         }
         REQUIRE(next == size);
         offset += size;
       }
+      for (const std::size_t n : taken) REQUIRE(n <= all / count + 2 * length);
     }
   }
 }
@@ -57,6 +60,7 @@ TEST_CASE("a share of a set of parameters is shown with its place in the whole")
   std::vector<int> seen(2200);
   for (std::size_t i = 0; i < 3; ++i) {
     for_each_in(Share{i, 3}, 2200, set, "test", [&](std::size_t offset, std::span<double> part) {
+      CHECK(!part.empty());
       for (std::size_t j = 0; j < part.size(); ++j) {
         CHECK(part[j] == (offset + j < 700 ? 1 : 2));
         ++seen[offset + j];

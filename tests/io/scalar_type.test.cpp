@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "catch.hpp"
 
@@ -26,6 +28,28 @@ TEST_CASE("Every scalar type of a file has a name and a size", "[io]") {
   for (const auto& [type, name, size] : all) {
     CHECK(to_text(type) == name);
     CHECK(polyak::detail::size_of(type) == size);
+  }
+}
+
+TEST_CASE("Scalars are handed on in stretches, to the last", "[io]") {
+  const auto check = [](auto zero, std::size_t n) {
+    using T = decltype(zero);
+    constexpr std::size_t width = polyak::detail::size_of(polyak::detail::scalar_type_of<T>());
+    std::vector<T> from(n), to(n);
+    for (std::size_t i = 0; i < n; ++i) from[i] = static_cast<T>(i + 1);
+    std::vector<std::byte> bytes;
+    polyak::detail::encode_in_stretches(from.data(), n, [&](std::span<const std::byte> some) {
+      CHECK(!some.empty());
+      bytes.insert(bytes.end(), some.begin(), some.end());
+    });
+    REQUIRE(bytes.size() == n * width);
+    polyak::detail::decode(bytes.data(), n, to.data());
+    CHECK(from == to);
+  };
+  for (const std::size_t n : {0u, 1u, 2u, 255u, 256u, 257u, 512u, 20'000u}) {
+    check(0.0, n);
+    check(0.0L, n);
+    check(std::uint8_t{0}, n);
   }
 }
 

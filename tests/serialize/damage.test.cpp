@@ -165,6 +165,13 @@ TEST_CASE("what does not fit together is refused", "[serialize]") {
   CHECK(error(78, 1) == "invalid_argument: polyak::Sgd" + damaged + "velocity must have size 77, got 78");
   CHECK(error(78, 0) == "invalid_argument: polyak::Sgd" + damaged + "velocity must have size 78, got 77");
   CHECK(error(std::uint64_t{1} << 63, 0) == "invalid_argument: polyak::Sgd" + damaged + "a block is too large");
+  CHECK(error((std::uint64_t{1} << 63) - 1, 0) ==
+        "invalid_argument: polyak::Sgd" + damaged + "velocity must have size 9223372036854775807, got 77");
+  Eigen::MatrixXd matrix = Eigen::MatrixXd::Ones(71, 83);
+  Sgd of_matrix, other;
+  of_matrix.step(matrix, matrix);
+  CHECK(error_of([&] { load(replaced(replaced(save(of_matrix), 71, std::uint64_t{1} << 62, 0), 83, 4, 0), other); }) ==
+        "invalid_argument: polyak::Sgd" + damaged + "a block is too large");
 
   std::vector<std::vector<double>> blocks{std::vector<double>(77), std::vector<double>(88)};
   Averaged set{Sgd{}, Ema{}};
