@@ -17,6 +17,7 @@ using namespace polyak;
 
 TEST_CASE("A shape says in which order it is where there are two", "[io]") {
   CHECK(detail::to_text(BlockShape{}) == "0 x 0");
+  CHECK_FALSE(BlockShape{}.row_major);
   CHECK(detail::to_text(BlockShape{2, 3, true}) == "2 x 3 row-major");
   CHECK(detail::to_text(BlockShape{3, 2, true}) == "3 x 2 row-major");
   CHECK(detail::to_text(BlockShape{3, 2, false}) == "3 x 2");

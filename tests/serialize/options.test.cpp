@@ -445,3 +445,14 @@ TEST_CASE("a learning rate that was set is state", "[serialize]") {
   serialize::load(serialize::save(saved), fresh);
   CHECK(fresh.learning_rate() == 0.25);
 }
+
+TEST_CASE("a first step that failed leaves nothing to save", "[serialize]") {
+  bool fails = true;
+  const auto rate = [&fails](std::uint64_t) { return fails ? -1.0 : 0.5; };
+  Sgd<> failed{{.learning_rate = rate}}, fresh{{.learning_rate = rate}};
+  Eigen::VectorXd theta = Eigen::VectorXd::Ones(5);
+  CHECK(error_of([&] { failed.step(theta, theta); }) ==
+        "invalid_argument: polyak::Sgd: learning_rate must be finite and >= 0, got -1");
+  fails = false;
+  CHECK(serialize::save(failed) == serialize::save(fresh));
+}
