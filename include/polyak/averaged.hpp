@@ -295,10 +295,16 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     folds.apply([](const auto&... fold) { (fold.commit(), ...); });
     return true;
   }
-  /// Throws what an average, of nested ones too, has held back while the step was under way: see Guarded.
+  /// Throws what an average, of nested ones too, has held back while the step was under way: see Guarded. Of several,
+  /// the first speaks for all.
   void throw_pending() {
-    detail::throw_pending(optimizer_);
-    std::apply([](auto&... each) { (detail::throw_pending(each), ...); }, averagers_);
+    try {
+      detail::throw_pending(optimizer_);
+      std::apply([](auto&... each) { (detail::throw_pending(each), ...); }, averagers_);
+    } catch (...) {
+      std::apply([](auto&... each) { (detail::drop_pending(each), ...); }, averagers_);
+      throw;
+    }
   }
 
   /// Back to the state after construction, for the optimizer and the averagers that offer reset().

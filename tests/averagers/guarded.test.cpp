@@ -499,6 +499,57 @@ TEST_CASE("a wrapper around an optimizer that steps whole throws what an average
         }) == runtime_error("polyak::Ema: weights must be finite to be averaged, got nan in coordinate 0 at step 2"));
 }
 
+TEST_CASE("of several averages that raise the first speaks for all, and then all goes on") {
+  const VectorXd good{{1, 1}}, bad{{1, not_a_number}};
+  const auto check = [&](auto opt) {
+    VectorXd theta{{1, 2}};
+    opt.step(theta, good);
+    CHECK(error_of([&] { opt.step(theta, bad); }) ==
+          runtime_error("polyak::Ema: weights must be finite to be averaged, got nan in coordinate 1 at step 2"));
+    auto copy = opt;
+    for (auto* const each : {&opt, &copy}) {
+      theta << 1, 2;
+      CHECK(each->step(theta, good));
+      CHECK(theta == VectorXd{{0, 1}});
+    }
+    CHECK(error_of([&] { opt.step(theta, bad); }).find("at step 4") != std::string::npos);
+  };
+  const Sgd sgd{{.learning_rate = 1}};
+  check(Averaged{sgd, Guarded{Ema{}, raise}, Guarded{TailAverage{}, raise}});
+  check(Averaged{Averaged{sgd, Guarded{Ema{}, raise}}, Guarded{TailAverage{}, raise}});
+  check(Averaged{ClipValue{Averaged{sgd, Guarded{Ema{}, raise}}, {.max_value = 9}}, Guarded{TailAverage{}, raise}});
+  check(Averaged{whole_step(sgd), Guarded{Ema{}, raise}, Guarded{TailAverage{}, raise}});
+}
+
+TEST_CASE("an averager that is in use is guarded from what it holds already") {
+  constexpr float max = std::numeric_limits<float>::max();
+  Ema<float> ema{{.decay = 0.5}};
+  ema.update(VectorXf{{0.9F * max}});
+  Guarded guarded{ema};
+  guarded.update(VectorXf{{-0.2F * max}});
+  CHECK(guarded.skipped() == 1);
+  CHECK(guarded.average()[0] == 0.9F * max);
+  ema.update(VectorXf{{std::numeric_limits<float>::infinity()}});
+  Guarded too_late{ema};
+  too_late.update(VectorXf{{1}});
+  CHECK(too_late.skipped() == 1);
+}
+
+TEST_CASE("a load forgets an error that nobody asked for") {
+  Guarded ema{Ema{}, raise};
+  const VectorXd bad{{infinity}}, good{{1}};
+  ema.update(good);
+  auto saved = ema;
+  {
+    const auto fold = ema.begin_fold(detail::layout_of(bad, "test"));
+    fold.watch(0, std::span<const double>(bad.data(), 1));
+    fold.commit();
+  }
+  serialize::load(serialize::save(saved), ema);
+  ema.update(good);
+  CHECK(ema.count() == 2);
+}
+
 TEST_CASE("a reset forgets an error that nobody asked for") {
   Guarded ema{Ema{}, raise};
   const VectorXd bad{{infinity}}, good{{1}};

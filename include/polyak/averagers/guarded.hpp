@@ -89,9 +89,11 @@ struct GuardedOptions {
 
 /// A Guardable averager can tell beforehand whether a fold leaves its shadow finite: any averager of the library.
 template <class A>
-concept Guardable = AveragerLike<A> && requires(const typename A::Fold& fold, std::span<const double> weights) {
-  { fold.stays_finite(std::size_t{}, weights) } noexcept -> std::same_as<bool>;
-};
+concept Guardable =
+    AveragerLike<A> && requires(const A& averager, const typename A::Fold& fold, std::span<const double> weights) {
+      { averager.in_use() } -> std::convertible_to<bool>;
+      { fold.stays_finite(std::size_t{}, weights) } noexcept -> std::same_as<bool>;
+    };
 
 /// An averager that training which diverges does not reach:
 ///
@@ -121,7 +123,7 @@ class Guarded : public Averager {
   class Fold;
 
   explicit Guarded(Averager averager = Averager(), GuardedOptions options = {})
-      : Averager(std::move(averager)), options_(options) {}
+      : Averager(std::move(averager)), options_(options), tame_(!this->in_use()) {}
   /// The same with another shadow, not in use.
   template <class Other>
   explicit Guarded(const Guarded<Other>& other) : Averager(other.options()), options_(other.guard()) {}
@@ -190,6 +192,7 @@ class Guarded : public Averager {
     if constexpr (detail::is_loading<Archive>) {
       skipped_ = skipped;
       tame_ = tame;
+      pending_ = false;
     }
   }
 
@@ -208,6 +211,7 @@ class Guarded : public Averager {
     pending_ = false;
     throw_finding(this->layout_.shapes(), this->steps());
   }
+  void drop_pending() noexcept { pending_ = false; }
 
  private:
   using Averager::name_;

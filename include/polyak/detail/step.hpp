@@ -194,6 +194,10 @@ template <class Part>
 void throw_pending(Part& part) {
   if constexpr (requires { part.throw_pending(); }) part.throw_pending();
 }
+template <class Part>
+void drop_pending(Part& part) noexcept {
+  if constexpr (requires { part.drop_pending(); }) part.drop_pending();
+}
 
 /// A whole step of a slice-wise optimizer: all that can throw, then one pass that cannot, then the tick. True if a step
 /// was taken.

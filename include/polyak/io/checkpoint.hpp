@@ -41,8 +41,8 @@ namespace polyak {
 /// "state_2", …
 ///
 /// O(bytes), with 64 KiB of memory. Throws std::invalid_argument for names that are equal or have a dot,
-/// std::logic_error while an average is swapped in; on any error the old file is left as it is, and no other, but for
-/// one in the very end: that the directory cannot be brought to the disk.
+/// std::logic_error while an average of one of them is swapped in (weights alone cannot tell); on any error the old
+/// file is left as it is, and no other, but for one in the very end: that the directory cannot be brought to the disk.
 template <class... Objects>
 void save(const std::filesystem::path& path, const Objects&... objects) {
   static_assert(sizeof...(Objects) > 0, "polyak::save: there is nothing to save");
@@ -64,8 +64,8 @@ void save(const std::filesystem::path& path, const Objects&... objects) {
 ///
 /// O(bytes); takes the memory of the file, and of a copy of the objects that are not parameters. Throws
 /// std::runtime_error for a file that is damaged in any way, std::invalid_argument for an entry that is missing, left
-/// over or does not fit, or an option other than that saved, std::logic_error while an average is swapped in; then
-/// nothing has changed.
+/// over or does not fit, or an option other than that saved, std::logic_error while an average of one of them is
+/// swapped in; then nothing has changed.
 template <class... Objects>
 void load(const std::filesystem::path& path, Objects&&... objects) {
   static_assert(sizeof...(Objects) > 0, "polyak::load: there is nothing to load");
@@ -162,10 +162,11 @@ void load_entry(const std::filesystem::path& path, std::string_view entry_name, 
 }
 
 /// Reads the average out of the object saved under a name, or of a part of it ("opt.averager.1"), without the object:
-/// into parameters of its size, in storage order, rounded to their scalar as copy_average_to does. Verifies the whole
-/// file first, and throws as load does; std::invalid_argument, which names the entries there are, where the name is
-/// that of weights, where there is no average yet, or more than one. Sparse models keep their averages in another form:
-/// load the model.
+/// into parameters of its size, in storage order, rounded to their scalar; a Compensated one without its residue. Of an
+/// Averaged with several averagers name one ("opt.averager.1"): those that have folded nothing yet do not count.
+/// Verifies the whole file first, and throws as load does; std::invalid_argument, which names the entries there are,
+/// where the name is that of weights, where there is no average yet, or more than one. Sparse models keep their
+/// averages in another form: load the model.
 template <Parameters P>
 void load_average(const std::filesystem::path& path, std::string_view object_name, P&& into) {
   const detail::FileName name{"polyak::load_average", path.string()};
