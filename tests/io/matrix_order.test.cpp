@@ -33,13 +33,13 @@ TEST_CASE("Matrices of any shape go to row-major order and come back into either
     const holders::RowMajorMatrix<double> expected = matrix;
     const auto check = [&](const auto& m) {
       std::vector<std::byte> bytes;
-      const BlockShape shape{static_cast<std::size_t>(rows), static_cast<std::size_t>(cols),
+      const BlockShape shape{static_cast<std::size_t>(m.rows()), static_cast<std::size_t>(m.cols()),
                              bool(std::remove_cvref_t<decltype(m)>::IsRowMajor)};
       detail::encode_row_major(detail::Block<const double>{m.data(), shape}, [&](std::span<const std::byte> some) {
         bytes.insert(bytes.end(), some.begin(), some.end());
       });
       REQUIRE(bytes.size() == sizeof(double) * static_cast<std::size_t>(m.size()));
-      std::remove_cvref_t<decltype(m)> back(rows, cols);
+      std::remove_cvref_t<decltype(m)> back(m.rows(), m.cols());
       detail::decode_block(bytes.data(), true, false, detail::Block<double>{back.data(), shape});
       CHECK(back == m);
       detail::decode(bytes.data(), shape.size(), back.data());
