@@ -380,7 +380,7 @@ TEST_CASE("callables are compared by what they answer", "[serialize]") {
   CHECK(error_of_loading(ema(until(3, 0.5)), ema(until(3, 0.25))) == refused("Ema", "decay at fold 3", "0.5", "0.25"));
   CHECK(error_of_loading(ema(until(3, 1.5)), ema(until(3, 0.25))) ==
         refused("Ema", "decay at fold 3", "an exception", "0.25"));
-  for (const std::uint64_t k : {0, 1, 2, 3, 6, 11, 101, 1001, 10'001, 100'001}) {
+  for (const std::uint64_t k : {0u, 1u, 2u, 3u, 6u, 11u, 101u, 1001u, 10'001u, 100'001u}) {
     const auto but_at = [k](double there) { return [=](std::uint64_t at) { return at == k ? there : 0.5; }; };
     CHECK(error_of_loading(ema(but_at(0.5)), ema(but_at(0.25))) ==
           refused("Ema", ("decay at fold " + std::to_string(k)).c_str(), "0.5", "0.25"));
