@@ -90,6 +90,15 @@ class Plain {
   Optimizer optimizer_;
 };
 
+/// A fold of one coordinate that is left out, and of which nobody asks for the error.
+void leave_error(Guarded<Ema<>>& ema) {
+  const VectorXd bad{{infinity}};
+  const auto fold = ema.begin_fold(detail::layout_of(bad, "test"));
+  fold.watch(0, std::span<const double>(bad.data(), 1));
+  CHECK_FALSE(fold.accepts());
+  fold.commit();
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("finite iterates give the bits they give unguarded", "", float, double, Eigen::half) {
@@ -512,7 +521,7 @@ TEST_CASE("of several averages that raise the first speaks for all, and then all
       CHECK(each->step(theta, good));
       CHECK(theta == VectorXd{{0, 1}});
     }
-    CHECK(error_of([&] { opt.step(theta, bad); }).find("at step 4") != std::string::npos);
+    CHECK(support::has(error_of([&] { opt.step(theta, bad); }), "at step 4"));
   };
   const Sgd sgd{{.learning_rate = 1}};
   check(Averaged{sgd, Guarded{Ema{}, raise}, Guarded{TailAverage{}, raise}});
@@ -537,14 +546,10 @@ TEST_CASE("an averager that is in use is guarded from what it holds already") {
 
 TEST_CASE("a load forgets an error that nobody asked for") {
   Guarded ema{Ema{}, raise};
-  const VectorXd bad{{infinity}}, good{{1}};
+  const VectorXd good{{1}};
   ema.update(good);
   auto saved = ema;
-  {
-    const auto fold = ema.begin_fold(detail::layout_of(bad, "test"));
-    fold.watch(0, std::span<const double>(bad.data(), 1));
-    fold.commit();
-  }
+  leave_error(ema);
   serialize::load(serialize::save(saved), ema);
   ema.update(good);
   CHECK(ema.count() == 2);
@@ -552,14 +557,8 @@ TEST_CASE("a load forgets an error that nobody asked for") {
 
 TEST_CASE("a reset forgets an error that nobody asked for") {
   Guarded ema{Ema{}, raise};
-  const VectorXd bad{{infinity}}, good{{1}};
-  const Layout layout = detail::layout_of(good, "test");
-  {
-    const auto fold = ema.begin_fold(layout);
-    fold.watch(0, std::span<const double>(bad.data(), 1));
-    CHECK_FALSE(fold.accepts());
-    fold.commit();
-  }
+  const VectorXd good{{1}};
+  leave_error(ema);
   ema.reset();
   ema.update(good);
   CHECK(ema.count() == 1);

@@ -143,22 +143,6 @@ TEST_CASE("The header is filled up so that the scalars are aligned, and no furth
   }
 }
 
-TEST_CASE("A tensor of no dimension is one number, one of three is no vector", "[safetensors]") {
-  const files::Directory directory;
-  const auto path = directory / "tensors.safetensors";
-  const auto error = [&](const std::string& shape, Eigen::Index n) {
-    const std::string header = "{\"a\":{\"dtype\":\"F64\",\"shape\":" + shape + ",\"data_offsets\":[0,8]}}";
-    std::string bytes(8, '\0');
-    bytes[0] = static_cast<char>(header.size());
-    files::write(path, bytes + header + std::string(8, '\0'));
-    VectorXd into = VectorXd::Ones(n);
-    return error_of([&] { load_safetensors(path, named("a", into)); });
-  };
-  CHECK(error("[]", 1) == "nothing");
-  CHECK(has(error("[]", 2), "tensor \"a\" (F64, ()) must be F64, 2 x 1"));
-  CHECK(has(error("[1,1,1]", 1), "tensor \"a\" (F64, (1, 1, 1)) must be F64, 1 x 1"));
-}
-
 TEST_CASE("Names of tensors must differ and be UTF-8", "[safetensors]") {
   const files::Directory directory;
   const auto path = directory / "tensors.safetensors";
@@ -211,6 +195,19 @@ std::string tensor(const std::string& name, const std::string& shape, int begin,
 }
 
 }  // namespace
+
+TEST_CASE("A tensor of no dimension is one number, one of three is no vector", "[safetensors]") {
+  const files::Directory directory;
+  const auto path = directory / "tensors.safetensors";
+  const auto error = [&](const std::string& shape, Eigen::Index n) {
+    files::write(path, with_header("{" + tensor("a", shape, 0, 8, "F64") + "}", 8));
+    VectorXd into = VectorXd::Ones(n);
+    return error_of([&] { load_safetensors(path, named("a", into)); });
+  };
+  CHECK(error("[]", 1) == "nothing");
+  CHECK(has(error("[]", 2), "tensor \"a\" (F64, ()) must be F64, 2 x 1"));
+  CHECK(has(error("[1,1,1]", 1), "tensor \"a\" (F64, (1, 1, 1)) must be F64, 1 x 1"));
+}
 
 TEST_CASE("What the format does not allow is refused", "[safetensors]") {
   const std::string one = "{" + tensor("a", "[2]", 0, 8) + "}";
