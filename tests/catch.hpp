@@ -8,3 +8,8 @@ using Catch::Approx;
 #else
 #include <catch2/catch.hpp>
 #endif
+
+// The scalars to try what works in all of them with. A build may name fewer: of those whose arithmetic is compiled alike.
+#ifndef POLYAK_TEST_SCALARS
+#define POLYAK_TEST_SCALARS float, double, long double, Eigen::half, Eigen::bfloat16
+#endif

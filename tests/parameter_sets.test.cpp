@@ -751,6 +751,26 @@ TEST_CASE("a range of blocks that vanish with it is no set") {
 }
 #endif
 
+TEST_CASE("of many blocks, a gradient in another block is found, whichever they are") {
+  // Two gradients and a block begin at one place, where a sort may leave them in any order.
+  constexpr std::size_t n = 24;
+  std::vector<VectorXd> memory(n, VectorXd::Ones(3)), gradients(n, VectorXd::Zero(2));
+  for (std::size_t a = 0; a < n; ++a) {
+    for (std::size_t b = 0; b < n; ++b) {
+      if (a == b) continue;
+      std::vector<Map<VectorXd>> params, gradient;
+      for (std::size_t k = 0; k < n; ++k) {
+        params.emplace_back(memory[k].data(), k == a ? 3 : 2);
+        gradient.emplace_back(k == a || k == b ? memory[a].data() : gradients[k].data(), k == a ? 3 : 2);
+      }
+      Sgd sgd;
+      CHECK(refused(sgd, params, gradient) == "invalid_argument: polyak::Sgd: the gradient of block " +
+                                                  std::to_string(b) + " must not overlap block " + std::to_string(a) +
+                                                  " of the parameters");
+    }
+  }
+}
+
 TEST_CASE("an empty block overlaps nothing") {
   VectorXd theta = VectorXd::Ones(4);
   auto nothing = theta.segment(2, 0);

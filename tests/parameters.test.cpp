@@ -470,8 +470,7 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE(std::same_as<scalar_of<const Eigen::Matrix<Eigen::half, 2, 2>&>, Eigen::half>);
 }
 
-TEMPLATE_TEST_CASE("no parameters and one parameter are parameters", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("no parameters and one parameter are parameters", "", POLYAK_TEST_SCALARS) {
   using Vector = Eigen::Matrix<TestType, Eigen::Dynamic, 1>;
   using Matrix = Eigen::Matrix<TestType, Eigen::Dynamic, Eigen::Dynamic>;
 

@@ -145,8 +145,7 @@ TEST_CASE("iterates of float are averaged exactly, however many they are") {
   CHECK(close(opt.averager().mean_age(), static_cast<double>(n - 1) / 2, 1e-9));
 }
 
-TEMPLATE_TEST_CASE("two swaps give the weights back, bit for bit", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("two swaps give the weights back, bit for bit", "", POLYAK_TEST_SCALARS) {
   using Vector = Eigen::Matrix<TestType, Eigen::Dynamic, 1>;
   using Limits = std::numeric_limits<TestType>;
   Vector theta(10);

@@ -169,8 +169,7 @@ void compare_nested(Eigen::Index n, Random& random) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("training and averages are the same bits whichever way the loops run", "", float, double,
-                   long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("training and averages are the same bits whichever way the loops run", "", POLYAK_TEST_SCALARS) {
   constexpr Eigen::Index slice = detail::slice_bytes / sizeof(TestType);
   Random random(20);
   for (const Eigen::Index n :
@@ -192,7 +191,7 @@ TEST_CASE("nested averages are the same bits as averages side by side") {
   for (int trial = 0; trial < 30; ++trial) compare_nested(static_cast<Eigen::Index>(random.integer(1, 200)), random);
 }
 
-TEMPLATE_TEST_CASE("a constant is returned exactly", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("a constant is returned exactly", "", POLYAK_TEST_SCALARS) {
   Random random(21);
   for (int trial = 0; trial < 100; ++trial) {
     const auto theta = random.vector<TestType>(5);
@@ -242,7 +241,7 @@ TEMPLATE_TEST_CASE("an average stays within an ulp of the range of its iterates"
   }
 }
 
-TEMPLATE_TEST_CASE("a gain of 1 assigns", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("a gain of 1 assigns", "", POLYAK_TEST_SCALARS) {
   Random random(23);
   for (int trial = 0; trial < 200; ++trial) {
     std::vector<double> gains = random_gains(random, 20, true);

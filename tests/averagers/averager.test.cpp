@@ -352,8 +352,7 @@ TEST_CASE("an averager that is reset is as after construction") {
   CHECK(ema.average()[0] == 4);  // gains 1 and 2/3 again: the gain's own state went as well
 }
 
-TEMPLATE_TEST_CASE("an average of any scalar is read into any scalar", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("an average of any scalar is read into any scalar", "", POLYAK_TEST_SCALARS) {
   using Vector = Eigen::Matrix<TestType, Eigen::Dynamic, 1>;
   const auto into = [](auto& averager, auto target) {
     using Target = typename decltype(target)::Scalar;

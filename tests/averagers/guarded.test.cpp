@@ -132,8 +132,7 @@ TEMPLATE_TEST_CASE("finite iterates give the bits they give unguarded", "", floa
   if constexpr (std::is_same_v<TestType, double>) check(SlicesOnly<TestType>(sgd));
 }
 
-TEMPLATE_TEST_CASE("one number that is not finite keeps a fold out, wherever it is", "", float, double, long double,
-                   Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("one number that is not finite keeps a fold out, wherever it is", "", POLYAK_TEST_SCALARS) {
   using Shadow = wide_t<TestType>;
   const Sgd<TestType> sgd{{.learning_rate = 0.5}};
   const auto check = [&](const auto& optimizer, const Eigen::Index n, const Eigen::Index at, const TestType bad) {
@@ -475,6 +474,12 @@ TEST_CASE("wrappers count a step that throws, whole or not") {
     CHECK(error_of([&] { slow.step(theta, VectorXd{{1, infinity}}); }).find("must be finite") != std::string::npos);
     CHECK(slow.steps() == 2);
     CHECK(theta == VectorXd{{0, -infinity}});
+
+    Accumulate alone{Averaged{optimizer, guarded}};
+    theta << 1, 2;
+    CHECK_FALSE(alone.step(theta, g));
+    CHECK(error_of([&] { alone.step(theta, VectorXd{{1, infinity}}); }).find("must be finite") != std::string::npos);
+    CHECK_FALSE(alone.step(theta, g));
   };
   const Sgd sgd{{.learning_rate = 1}};
   check(sgd);

@@ -20,8 +20,7 @@
 using namespace polyak;
 using fast_math::not_finite;
 
-TEMPLATE_TEST_CASE("with -ffast-math: an iterate that is not finite is left out", "", float, double, long double,
-                   Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("with -ffast-math: an iterate that is not finite is left out", "", POLYAK_TEST_SCALARS) {
   using Vector = Eigen::Matrix<TestType, Eigen::Dynamic, 1>;
   for (const TestType bad : not_finite<TestType>()) {
     for (const Eigen::Index i : {0, 255, 256, 1500, 2099}) {

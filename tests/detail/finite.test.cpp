@@ -33,7 +33,7 @@ TEST_CASE("is_finite knows every infinity and every NaN") {
   STATIC_REQUIRE_FALSE(is_finite(std::numeric_limits<float>::signaling_NaN()));
 }
 
-TEMPLATE_TEST_CASE("is_finite holds for each scalar", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("is_finite holds for each scalar", "", POLYAK_TEST_SCALARS) {
   using Limits = std::numeric_limits<TestType>;
   for (const TestType x : {TestType(0), TestType(-0.0f), TestType(1), Limits::max(), Limits::lowest(), Limits::min(),
                            Limits::denorm_min(), Limits::epsilon()}) {
@@ -52,8 +52,7 @@ TEMPLATE_TEST_CASE("is_finite is right about every pattern of 16 bits", "", Eige
   }
 }
 
-TEMPLATE_TEST_CASE("one number that is not finite is found wherever it is", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("one number that is not finite is found wherever it is", "", POLYAK_TEST_SCALARS) {
   using Limits = std::numeric_limits<TestType>;
   for (const std::size_t n : {0u, 1u, 15u, 16u, 255u, 256u, 257u, 600u}) {
     std::vector<TestType> x(n, Limits::max());

@@ -110,8 +110,7 @@ TEST_CASE("compilers are promised nothing about scalars they cannot vectorise") 
   STATIC_REQUIRE_FALSE(VectorKernel<decltype([](std::size_t) {})>);
 }
 
-TEMPLATE_TEST_CASE("assign rounds to the narrower scalar", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("assign rounds to the narrower scalar", "", POLYAK_TEST_SCALARS) {
   const std::vector<double> from{0, -0.5, 3, 1.0 / 3};
   std::vector<TestType> to(5, TestType(9));
   assign(to.data(), from.data(), from.size());
@@ -122,8 +121,7 @@ TEMPLATE_TEST_CASE("assign rounds to the narrower scalar", "", float, double, lo
   assign(none.data(), from.data(), 0);
 }
 
-TEMPLATE_TEST_CASE("a fold moves the shadow towards the weight by the gain", "", float, double, long double,
-                   Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("a fold moves the shadow towards the weight by the gain", "", POLYAK_TEST_SCALARS) {
   std::vector<TestType> shadow{TestType(2), TestType(2), TestType(2)};
   const detail::Fold<TestType> fold{shadow.data(), 0.25f};
   fold(1, 10.0);

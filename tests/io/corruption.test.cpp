@@ -252,6 +252,18 @@ TEST_CASE("A checkpoint with a good checksum is refused where its contents are n
             "the name of an entry must have 60000 bytes, and there are "));
 }
 
+TEST_CASE("A text longer than the state that it is in is refused, with where it begins", "[checkpoint]") {
+  Small small;
+  const std::size_t label = small.bytes.find("run 1");
+  REQUIRE(label < small.bytes.size());
+  put(small.bytes, label - 8, huge);
+  files::write(small.path, repaired(small.bytes));
+  CHECK(support::error_of([&] { load(small.path, named("opt", small.opt)); }) ==
+        "invalid_argument: polyak::load: " + small.path.string() +
+            ": the state \"opt\" is that of another type, expected a text of " + std::to_string(huge) +
+            " characters before byte " + std::to_string(label));
+}
+
 TEST_CASE("A checkpoint without entries is one, and has none to load", "[checkpoint]") {
   const files::Directory directory;
   const auto path = directory / "empty.polyak";

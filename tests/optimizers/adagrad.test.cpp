@@ -16,7 +16,7 @@ using Values = std::vector<double>;
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Adagrad follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Adagrad follows its formula", "", POLYAK_TEST_SCALARS) {
   // √s = 3, then √(9 + 16) = 5, then √(25 + 144) = 13; exact where the quotient is
   CHECK(path(Adagrad<TestType>{{.learning_rate = 0.5, .epsilon = 3}}, 8, {3, 4}) == Values{7.75, 7.5});
   check_path(Adagrad<TestType>{{.learning_rate = 1, .epsilon = 0}}, 8, {3, 4, 12}, {7, 6.2, 6.2 - 12.0 / 13});
@@ -57,8 +57,7 @@ TEST_CASE("Adagrad takes what cannot be as it comes") {
   CHECK(theta[2] < 3);
 }
 
-TEMPLATE_TEST_CASE("Adagrad is the same for every holder, size and average", "", float, double, long double,
-                   Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Adagrad is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
   const AdagradOptions options{
       .learning_rate = 0.1, .learning_rate_decay = 0.1, .weight_decay = 0.1, .initial_accumulator = 0.5};
   checks::check_holders(Adagrad<TestType>(options));

@@ -18,7 +18,7 @@ using Values = std::vector<double>;
 // The numbers are worked out by hand and exact in binary, so that every scalar must hit them. With beta2 = 0 the second
 // moment is g² and its root |g|.
 
-TEMPLATE_TEST_CASE("Adam follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Adam follows its formula", "", POLYAK_TEST_SCALARS) {
   // m = 1, m̂ = 2, √v̂ = 1/(1/2), step 2/(2 + 2)
   CHECK(path(Adam<TestType>{{.learning_rate = 1, .beta1 = 0.5, .beta2 = 0.75, .epsilon = 2}}, 8, {2}) == Values{7.5});
   // m = 1, then 1/2 + 3/2 = 2; m̂ = 2, then 2/(3/4); √v̂ = 2, then 3 (not what it was)
@@ -113,16 +113,14 @@ TEST_CASE("Adam takes what cannot be as it comes") {
   CHECK(theta[2] < 3);
 }
 
-TEMPLATE_TEST_CASE("Adam is the same for every holder, size and average", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Adam is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
   const AdamOptions options{.learning_rate = 0.1, .beta2 = 0.9, .weight_decay = 0.1, .amsgrad = true};
   checks::check_holders(Adam<TestType>(options));
   checks::check_sizes(Adam<TestType>{{.learning_rate = 0.1}});
   checks::check_against_double(Adam<TestType>(options), Adam<double>(options));
 }
 
-TEMPLATE_TEST_CASE("AdamW is the same for every holder, size and average", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("AdamW is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
   const AdamWOptions options{.learning_rate = 0.1, .beta2 = 0.9, .weight_decay = 0.1};
   checks::check_holders(AdamW<TestType>(options));
   checks::check_sizes(AdamW<TestType>{{.learning_rate = 0.1, .amsgrad = true}});

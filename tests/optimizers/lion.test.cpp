@@ -17,7 +17,7 @@ using Values = std::vector<double>;
 
 // The numbers are worked out by hand and exact in binary, so that every scalar must hit them.
 
-TEMPLATE_TEST_CASE("Lion follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Lion follows its formula", "", POLYAK_TEST_SCALARS) {
   const LionOptions options{.learning_rate = 0.25, .beta1 = 0.5, .beta2 = 0.75};
   // m = 0, 1/2, 5/16, −1/64, -1/64·3/4: the second step goes on although its gradient has turned (1/4 − 1/8 > 0), the
   // third turns (5/32 − 1/2 < 0); the last follows the momentum alone.
@@ -55,8 +55,7 @@ TEST_CASE("Lion does not hide a gradient that is not a number") {
   CHECK(theta[2] == 3 + 0.0001);
 }
 
-TEMPLATE_TEST_CASE("Lion is the same for every holder, size and average", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Lion is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
   const LionOptions options{.learning_rate = 0.1, .weight_decay = 0.1};
   checks::check_holders(Lion<TestType>(options));
   checks::check_sizes(Lion<TestType>(options));

@@ -10,7 +10,7 @@ using namespace polyak;
 using checks::check_path;
 using checks::path;
 
-TEMPLATE_TEST_CASE("NAdam follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("NAdam follows its formula", "", POLYAK_TEST_SCALARS) {
   // Without momentum decay every μ is β₁/2 = 1/4. Step 1: m = 1, (g + 4/15 m)/(2 + 2). Step 2, with g = 6: m = 7/2,
   // (4/5 g + 16/63 m)/(6 + 2).
   const NAdamOptions options{.learning_rate = 30, .beta1 = 0.5, .beta2 = 0, .epsilon = 2, .momentum_decay = 0};
@@ -58,8 +58,7 @@ TEST_CASE("NAdam takes what cannot be as it comes") {
   CHECK(theta[2] < 3);
 }
 
-TEMPLATE_TEST_CASE("NAdam is the same for every holder, size and average", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("NAdam is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
   const NAdamOptions options{.learning_rate = 0.1, .beta2 = 0.9, .weight_decay = 0.1};
   checks::check_holders(NAdam<TestType>(options));
   checks::check_sizes(NAdam<TestType>(options));

@@ -18,7 +18,7 @@ using Values = std::vector<double>;
 
 // The numbers are worked out by hand and exact in binary, so that every scalar must hit them.
 
-TEMPLATE_TEST_CASE("RMSprop follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("RMSprop follows its formula", "", POLYAK_TEST_SCALARS) {
   // v = g²/4, step 2/(1 + 1)
   CHECK(path(RMSprop<TestType>{{.learning_rate = 0.5, .alpha = 0.75, .epsilon = 1}}, 8, {2}) == Values{7.5});
   CHECK(path(RMSprop<TestType>{{.learning_rate = 0}}, 8, {2, 3}) == Values{8, 8});
@@ -59,8 +59,8 @@ TEST_CASE("the defaults of RMSprop are those of torch") {
   CHECK(RMSprop{}.options().alpha == 0.99);
 }
 
-TEMPLATE_TEST_CASE("a gradient that does not change has no deviation, not a root of less than 0", "", float, double,
-                   long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("a gradient that does not change has no deviation, not a root of less than 0", "",
+                   POLYAK_TEST_SCALARS) {
   // v − m² is 0 but for rounding, which may leave it on either side.
   for (const double alpha : {0.5, 0.9, 0.99}) {
     for (const double g : {0.1, 0.3, 1.7, 3.3}) {
@@ -100,8 +100,7 @@ TEST_CASE("RMSprop takes what cannot be as it comes") {
   }
 }
 
-TEMPLATE_TEST_CASE("RMSprop is the same for every holder, size and average", "", float, double, long double,
-                   Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("RMSprop is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
   const RMSpropOptions all{.learning_rate = 0.05, .alpha = 0.9, .weight_decay = 0.1, .momentum = 0.5, .centered = true};
   const RMSpropOptions bare{.learning_rate = 0.05, .alpha = 0.9};
   checks::check_holders(RMSprop<TestType>(all));

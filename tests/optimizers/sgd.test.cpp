@@ -48,7 +48,7 @@ std::string built(SgdOptions options) {
 
 // The numbers are worked out by hand and exact in binary, so that every scalar must hit them.
 
-TEMPLATE_TEST_CASE("Sgd follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Sgd follows its formula", "", POLYAK_TEST_SCALARS) {
   using Values = std::vector<double>;
   CHECK(path(Sgd<TestType>{{.learning_rate = 0.5}}, 8, {2, 4, -6}) == Values{7, 5, 8});
   CHECK(path(Sgd<TestType>{{.learning_rate = 0}}, 8, {2, 4}) == Values{8, 8});

@@ -20,8 +20,8 @@ using Values = std::vector<double>;
 
 // The numbers are worked out by hand and exact in binary, so that every scalar must hit them.
 
-TEMPLATE_TEST_CASE("Sgd shrinks the weights apart from the gradient where the decay is decoupled", "", float, double,
-                   long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Sgd shrinks the weights apart from the gradient where the decay is decoupled", "",
+                   POLYAK_TEST_SCALARS) {
   const SgdOptions options{.learning_rate = 0.5, .weight_decay = 0.25, .decoupled_weight_decay = true};
   // 7/8 · 8 − 1, 7/8 · 6 − 2
   CHECK(path(Sgd<TestType>(options), 8, {2, 4}) == Values{6, 3.25});
@@ -61,8 +61,7 @@ TEST_CASE("without weight decay it makes no difference whether it is decoupled")
   CHECK(checks::same_vectors(a, b));
 }
 
-TEMPLATE_TEST_CASE("Sgd is the same for every holder, size and average", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Sgd is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
   const SgdOptions decoupled{
       .learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1, .decoupled_weight_decay = true};
   checks::check_holders(Sgd<TestType>(decoupled));

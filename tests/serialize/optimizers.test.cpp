@@ -23,8 +23,7 @@ double momentum(std::uint64_t t) { return t < 3 || t % 4 == 0 ? 0 : 0.5 + 0.01 *
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("every optimizer goes on where it was saved", "[serialize]", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("every optimizer goes on where it was saved", "[serialize]", POLYAK_TEST_SCALARS) {
   const Cosine cosine({.initial = 0.1, .final = 0.01, .steps = 9});
   const auto check = [](const auto& fresh) { check_resuming<TestType>(fresh); };
   check(Sgd<TestType>{{.learning_rate = cosine}});

@@ -107,3 +107,27 @@ TEST_CASE("optimizers and averagers of one's own go on where they were saved", "
   check_resuming<double>(Averaged{[](auto& theta, const auto& g) { theta -= 0.5 * g; }, Latest{}});
   check_resuming<double>(ClipValue{Lookahead{[](auto& theta, const auto& g) { theta -= 0.5 * g; }, {.every = 3}}});
 }
+
+TEST_CASE("what is added up is saved only while there is some", "[serialize]") {
+  const auto saves = [](const char* array, auto& object) {
+    serialize::NamedOutput output;
+    output& object;
+    return output.saved().arrays.contains(array);
+  };
+  Eigen::VectorXd theta = support::constant(1, 8);
+  const Eigen::VectorXd gradient = support::constant(1, 1);
+  Accumulate accumulate{Sgd{}, {.micro_batches = 2}};
+  Lookahead lookahead{Sgd{}};
+  CHECK_FALSE(saves("sum", accumulate));
+  CHECK_FALSE(saves("slow", lookahead));
+  accumulate.step(theta, gradient);
+  lookahead.step(theta, gradient);
+  CHECK(saves("sum", accumulate));
+  CHECK(saves("slow", lookahead));
+  accumulate.step(theta, gradient);
+  CHECK_FALSE(saves("sum", accumulate));
+  accumulate.reset();
+  lookahead.reset();
+  CHECK_FALSE(saves("sum", accumulate));
+  CHECK_FALSE(saves("slow", lookahead));
+}

@@ -166,10 +166,30 @@ TEST_CASE("A move that throws leaves table and average as they were", "[sparse]"
   CHECK(table == before);
   CHECK(average.average(table) == average_before);
   CHECK(average.steps() == 2);
-  average.reset();
-  CHECK_FALSE(average.has_average());
-  average.step(table, rows, [] {});
-  CHECK(average.average(table) == table);
+}
+
+TEST_CASE("reset of a RowAverage begins anew", "[sparse]") {
+  MatrixXd start(3, 2);
+  start << 1, 2, 3, 4, 5, 6;
+  const auto check = [&](const auto& averager) {
+    RowAverage average(start, averager);
+    const auto run = [&] {
+      MatrixXd table = start;
+      for (int t = 0; t < 2000; ++t) {
+        average.step(table, std::array{t % 2}, [&] { table.row(t % 2).array() += 1; });
+      }
+      return average.average(table);
+    };
+    const MatrixXd first = run();
+    CHECK(average.sweeps() > 0);
+    average.reset();
+    CHECK_FALSE(average.has_average());
+    CHECK(average.steps() == 0);
+    CHECK(average.sweeps() == 0);
+    CHECK(run() == first);
+  };
+  check(Ema{{.decay = 0.9}});
+  check(Ema{{.decay = 0.9, .bias_correction = false}});
 }
 
 TEST_CASE("RowAverage refuses what does not fit", "[sparse]") {
@@ -187,12 +207,20 @@ TEST_CASE("RowAverage refuses what does not fit", "[sparse]") {
         "invalid_argument: polyak::RowAverage: columns of the table must be 2, got 1");
   CHECK(error_of([&] { static_cast<void>(average.average(table)); }) ==
         "logic_error: polyak::RowAverage: there is no average before the first fold");
+  CHECK(error_of([&] { static_cast<void>(average.average_row(table, 0)); }) ==
+        "logic_error: polyak::RowAverage: there is no average before the first fold");
   CHECK_FALSE(moved);
   average.step(table, std::array{0}, move);
   CHECK(error_of([&] { static_cast<void>(average.average_row(table, 3)); }) ==
         "invalid_argument: polyak::RowAverage: indices must be below 3, got 3");
-  CHECK(error_of([&] { average.detach(other); }) ==
-        "invalid_argument: polyak::RowAverage: columns of the table must be 2, got 1");
+  const auto of_all = [&](const MatrixXd& wrong, const std::string& what) {
+    const std::string error = "invalid_argument: polyak::RowAverage: " + what;
+    CHECK(error_of([&] { average.detach(wrong); }) == error);
+    CHECK(error_of([&] { static_cast<void>(average.average(wrong)); }) == error);
+    CHECK(error_of([&] { static_cast<void>(average.average_row(wrong, 0)); }) == error);
+  };
+  of_all(other, "columns of the table must be 2, got 1");
+  of_all(MatrixXd::Zero(4, 2), "rows of the table must be 3, got 4");
   Ema<> used;
   used.update(Eigen::VectorXd(Eigen::VectorXd::Zero(2)));
   CHECK(error_of([&] { RowAverage(table, used); }) ==
@@ -208,6 +236,34 @@ TEST_CASE("A detached average does not see what becomes of its table", "[sparse]
   table.setConstant(support::not_a_number);
   CHECK(average.average(table)(0, 0) == Approx(14.0 / 3));
   CHECK(average.average_row(table, 1)[0] == 1);
+}
+
+TEST_CASE("An average that is its table can be detached from it, and become it again", "[sparse]") {
+  // The gains are 1, 1, 1/2, 1, 1, 1/2.
+  RowAverage average(MatrixXd::Ones(1, 1),
+                     GainAverage{{.gain = [](std::uint64_t k) { return k % 3 == 0 ? 0.5 : 1.0; }}});
+  MatrixXd table = MatrixXd::Ones(1, 1);
+  const std::array rows{0};
+  const auto step = [&] { average.step(table, rows, [&] { table(0, 0) *= 2; }); };
+  const auto detached = [&](double expected) {
+    average.detach(table);
+    const double before = table(0, 0);
+    table(0, 0) = 100;
+    CHECK(average.average(table)(0, 0) == expected);
+    table(0, 0) = before;
+  };
+  step();
+  detached(2);
+  step();
+  CHECK(average.average(table)(0, 0) == 4);
+  step();
+  CHECK(average.average(table)(0, 0) == 6);
+  step();
+  detached(16);
+  step();
+  CHECK(average.average(table)(0, 0) == 32);
+  step();
+  CHECK(average.average(table)(0, 0) == 48);
 }
 
 TEST_CASE("A gain of 1 after others costs a sweep, and is counted", "[sparse]") {

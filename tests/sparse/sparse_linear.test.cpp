@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <new>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -254,6 +256,10 @@ TEST_CASE("One output and several, a function and its value, take the same steps
   std::vector<double> scores(2);
   for (int t = 0; t < 20; ++t) {
     const double score = one.predict(x);
+    scores.resize(1);
+    one.predict(x, scores);
+    CHECK(scores[0] == score);
+    scores.resize(2);
     one.step(x, [&](double s) {
       CHECK(s == score);
       return s - 1;
@@ -272,6 +278,7 @@ TEST_CASE("One output and several, a function and its value, take the same steps
   }
   CHECK(one.count() == 20);
   CHECK(one.memory() == 7 * 2 * sizeof(double));
+  CHECK(two.memory() == 7 * 2 * 2 * sizeof(double));
   CHECK(one.effective_sample_size() > 8);
 }
 
@@ -359,6 +366,47 @@ TEST_CASE("What fails in a step leaves the model as it was", "[sparse]") {
           [&] { model.step(x, derivative); });
 }
 
+TEST_CASE("What does not fit is refused, whichever way a sparse model is asked", "[sparse]") {
+  const SparseSgd fresh{{.features = 4}};
+  SparseSgd one{{.features = 4}};
+  SparseSgd two{{.features = 4, .outputs = 2}};
+  const std::array value{1.0};
+  const std::array within{1}, beyond{4};
+  const SparseRow x{within, value}, far{beyond, value};
+  one.step(x, 1.0);
+  two.step(x, std::array{1.0, 1.0});
+  std::vector<double> scores(2);
+  const std::span<double> first(scores.data(), 1);
+  const auto put = [](std::span<const double>, std::span<double>) {};
+  const auto refuses = [](const std::string& error, auto f) { CHECK(error_of(f) == error); };
+
+  const std::string index = "invalid_argument: polyak::SparseSgd: indices must be below 4, got 4";
+  refuses(index, [&] { static_cast<void>(one.predict(far)); });
+  refuses(index, [&] { one.predict(far, first); });
+  refuses(index, [&] { static_cast<void>(one.predict_average(far)); });
+  refuses(index, [&] { two.predict_average(far, scores); });
+  refuses(index, [&] { one.step(far, 1.0); });
+  refuses(index, [&] { one.step(far, [](double) { return 1.0; }); });
+  refuses(index, [&] { two.step(far, put); });
+
+  const std::string outputs =
+      "invalid_argument: polyak::SparseSgd: there must be as many scores or derivatives as outputs, ";
+  refuses(outputs + "2, got 1", [&] { static_cast<void>(two.predict(x)); });
+  refuses(outputs + "1, got 2", [&] { one.predict(x, scores); });
+  refuses(outputs + "2, got 1", [&] { two.predict(x, first); });
+  refuses(outputs + "2, got 1", [&] { static_cast<void>(two.predict_average(x)); });
+  refuses(outputs + "2, got 1", [&] { two.step(x, 1.0); });
+  refuses(outputs + "2, got 1", [&] { two.step(x, [](double) { return 1.0; }); });
+
+  const std::string average = "logic_error: polyak::SparseSgd: there is no average before the first fold";
+  refuses(average, [&] { static_cast<void>(fresh.predict_average(x)); });
+  refuses(average, [&] { fresh.predict_average(x, first); });
+  refuses(average, [&] { static_cast<void>(fresh.average()); });
+  refuses(average, [&] { static_cast<void>(fresh.average_intercept()); });
+  CHECK(one.steps() == 1);
+  CHECK(two.steps() == 1);
+}
+
 TEST_CASE("Sparse models refuse options out of range", "[sparse]") {
   const auto refusal = [](SparseSgdOptions options) { return error_of([&] { SparseSgd<>{options}; }); };
   CHECK(refusal({}) == "invalid_argument: polyak::SparseSgd: features must be >= 1, got 0");
@@ -367,8 +415,8 @@ TEST_CASE("Sparse models refuse options out of range", "[sparse]") {
         "invalid_argument: polyak::SparseSgd: features times outputs must fit in memory, got 4611686018427387904");
   CHECK(refusal({.features = 1, .learning_rate = -1}) ==
         "invalid_argument: polyak::SparseSgd: learning_rate must be finite and >= 0, got -1");
-  CHECK(refusal({.features = 1, .learning_rate = 2, .l2 = 1}) ==
-        "invalid_argument: polyak::SparseSgd: learning_rate times l2 must be <= 1, got 2");
+  CHECK(refusal({.features = 1, .learning_rate = 2, .l2 = 1.5}) ==
+        "invalid_argument: polyak::SparseSgd: learning_rate times l2 must be <= 1, got 3");
   CHECK(refusal({.features = 1, .l2 = support::not_a_number}) ==
         "invalid_argument: polyak::SparseSgd: l2 must be finite and >= 0, got nan");
   CHECK(refusal({.features = 1, .l1 = -1}) ==
@@ -379,12 +427,41 @@ TEST_CASE("Sparse models refuse options out of range", "[sparse]") {
         "invalid_argument: polyak::SparseAdagrad: initial_accumulator must be finite and >= 0, got -1");
   CHECK(error_of([] { SparseAdagrad<>{{.features = 1, .epsilon = support::infinity}}; }) ==
         "invalid_argument: polyak::SparseAdagrad: epsilon must be finite and >= 0, got inf");
-  CHECK(error_of([] { static_cast<void>(SparseSgd<>{{.features = 1}}.average()); }) ==
-        "logic_error: polyak::SparseSgd: there is no average before the first fold");
   TailAverage<> used;
   used.update(Eigen::VectorXd(Eigen::VectorXd::Zero(2)));
   CHECK(error_of([&] { SparseSgd(SparseSgdOptions{.features = 1}, used); }) ==
         "logic_error: polyak::SparseSgd: the averager must not be in use already");
+}
+
+TEST_CASE("Sparse models refuse more numbers than memory can have", "[sparse]") {
+  constexpr std::size_t most = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max()) / sizeof(double);
+  const auto refused = [](std::size_t d, std::size_t k) {
+    return error_of([&] { SparseSgd<>{{.features = d, .outputs = k}}; }) ==
+           "invalid_argument: polyak::SparseSgd: features times outputs must fit in memory, got " + std::to_string(d);
+  };
+  CHECK(refused(most / 2 + 1, 1));
+  CHECK(refused(1, most / 3 + 1));
+  CHECK(refused(1, most));
+  if constexpr (!support::sanitized) {  // whose allocator ends the program
+    CHECK_THROWS_AS((SparseSgd<>{{.features = most / 2}}), std::bad_alloc);
+    CHECK_THROWS_AS((SparseSgd<>{{.features = 1, .outputs = most / 3}}), std::bad_alloc);
+  }
+}
+
+TEST_CASE("the defaults of sparse models are those of Sgd and Adagrad", "[sparse]") {
+  const auto check = [](const auto& options) {
+    CHECK(options.features == 0);
+    CHECK(options.outputs == 1);
+    CHECK(options.learning_rate(0) == 0.01);
+    CHECK(options.l2 == 0);
+    CHECK(options.l1 == 0);
+    CHECK(options.intercept);
+    CHECK(options.intercept_rate == 1);
+  };
+  check(SparseSgdOptions{});
+  check(SparseAdagradOptions{});
+  CHECK(SparseAdagradOptions{}.initial_accumulator == AdagradOptions{}.initial_accumulator);
+  CHECK(SparseAdagradOptions{}.epsilon == AdagradOptions{}.epsilon);
 }
 
 TEST_CASE("Inputs, averagers and derivatives are told apart by concepts", "[sparse]") {
@@ -465,4 +542,41 @@ TEST_CASE("A gradient whose square underflows moves nothing by a rate of its own
   SparseAdagrad model{{.features = 1, .learning_rate = 1, .epsilon = 0}};
   model.step(SparseRow{std::array{0}, std::array{1.0}}, 1e-170);
   CHECK(model.weights()(0, 0) == 0);
+}
+
+TEST_CASE("SparseAdagrad starts from its first sums, in every output", "[sparse]") {
+  SparseAdagrad model{
+      {.features = 2, .outputs = 2, .learning_rate = 1, .l1 = 1e-300, .initial_accumulator = 1, .epsilon = 0}};
+  model.step(SparseRow{std::array{1}, std::array{0.75}}, std::array{1.0, -1.0});  // √(1 + 9/16) = 5/4
+  CHECK(model.weights() == Eigen::MatrixXd{{0, 0}, {-0.6, 0.6}});
+  CHECK(model.memory() == 2 * 2 * (3 + 1) * sizeof(double));
+}
+
+TEST_CASE("A weight may double, and return to exactly 0", "[sparse]") {
+  SparseSgd model{{.features = 1, .outputs = 2, .learning_rate = 1, .l2 = 0.75}};
+  const SparseRow x{std::array{0}, std::array{1.0}};
+  const auto step = [&](double first, double second) { model.step(x, std::array{first, second}); };
+  step(-2, -0.3);
+  step(-0.5, 0.075);
+  CHECK(model.weights()(0, 0) == 1);
+  CHECK(model.weights()(0, 1) == 0);
+}
+
+TEST_CASE("What rounding drops from intercepts and from L1 is not lost", "[sparse]") {
+  constexpr double huge = 0x1p53;  // where numbers lie 2 apart
+  SparseSgd model{{.features = 1, .learning_rate = 1}};
+  const SparseRow none{std::array<int, 0>{}, std::array<double, 0>{}};
+  model.step(none, -huge);
+  for (int t = 0; t < 4; ++t) model.step(none, -1.0);
+  CHECK(model.intercept()[0] == huge + 4);
+
+  const auto once_huge = [](std::uint64_t t) { return t == 0 ? huge : 1.0; };
+  for (const double sign : {1.0, -1.0}) {
+    SparseSgd penalised{{.features = 1, .learning_rate = once_huge, .l1 = 1, .intercept = false}};
+    const SparseRow x{std::array{0}, std::array{1.0}};
+    penalised.step(x, -2 * sign);
+    CHECK(penalised.weights()(0, 0) == sign * huge);
+    penalised.step(x, 0.0);
+    CHECK(penalised.weights()(0, 0) == sign * (huge - 1));
+  }
 }

@@ -39,8 +39,7 @@ using Values = std::vector<double>;
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Accumulate steps along the mean of k gradients", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Accumulate steps along the mean of k gradients", "", POLYAK_TEST_SCALARS) {
   using Vector = checks::Vector<TestType>;
   const auto check = [](auto accumulate, auto make) {
     auto theta = make(8);
@@ -281,6 +280,15 @@ TEST_CASE("what the optimizer refuses, it refuses of the first micro-batch") {
 }
 
 TEST_CASE("no gradient is added while an average inside is swapped in") {
+  Accumulate thrice{Averaged{Sgd{{.learning_rate = 1}}}, {.micro_batches = 3}};
+  VectorXd trained = one(8);
+  for (int t = 0; t < 4; ++t) thrice.step(trained, one(1));
+  {  // neither the first of three nor the last
+    auto guard = thrice.optimizer().swap_in(trained);
+    CHECK_THROWS_AS(thrice.step(trained, one(1)), std::logic_error);
+  }
+  CHECK(thrice.pending() == 1);
+
   Accumulate accumulate{ClipNorm{Averaged{Sgd{{.learning_rate = 1}}}}, {.micro_batches = 2}};
   VectorXd theta = one(8);
   accumulate.step(theta, one(1));

@@ -15,8 +15,7 @@ using support::infinity;
 using support::not_a_number;
 using support::whole_step;
 
-TEMPLATE_TEST_CASE("ClipValue clamps every coordinate of the gradient", "", float, double, long double, Eigen::half,
-                   Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("ClipValue clamps every coordinate of the gradient", "", POLYAK_TEST_SCALARS) {
   const ClipValue clip{Sgd<TestType>{{.learning_rate = 0.5}}, {.max_value = 1.5}};
   CHECK(path(clip, 8, {1, 1.5, 2, -1, -1.5, -100, 0}) == std::vector<double>{7.5, 6.75, 6, 6.5, 7.25, 8, 8});
   const double inf = infinity;

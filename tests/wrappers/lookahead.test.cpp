@@ -25,7 +25,7 @@ using Values = std::vector<double>;
 
 // The numbers are worked out by hand and exact in binary, so that every scalar must hit them.
 
-TEMPLATE_TEST_CASE("Lookahead follows its formula", "", float, double, long double, Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("Lookahead follows its formula", "", POLYAK_TEST_SCALARS) {
   const Sgd<TestType> sgd{{.learning_rate = 1}};
   // φ = 8; θ = 7, 4: φ = 6; θ = 5, 1: φ = 7/2
   CHECK(path(Lookahead{sgd, {.every = 2, .alpha = 0.5}}, 8, {1, 3, 1, 4}) == Values{7, 6, 5, 3.5});

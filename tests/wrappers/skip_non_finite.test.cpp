@@ -23,8 +23,7 @@ using support::infinity;
 using support::not_a_number;
 using support::whole_step;
 
-TEMPLATE_TEST_CASE("one number that is not finite is enough, wherever it is", "", float, double, long double,
-                   Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("one number that is not finite is enough, wherever it is", "", POLYAK_TEST_SCALARS) {
   using Vector = checks::Vector<TestType>;
   using Limits = std::numeric_limits<TestType>;
   for (const Eigen::Index n : {1, 3, 255, 256, 257, 700}) {

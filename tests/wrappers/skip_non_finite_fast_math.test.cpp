@@ -18,8 +18,7 @@
 using namespace polyak;
 using fast_math::not_finite;
 
-TEMPLATE_TEST_CASE("with -ffast-math: a gradient that is not finite is skipped", "", float, double, long double,
-                   Eigen::half, Eigen::bfloat16) {
+TEMPLATE_TEST_CASE("with -ffast-math: a gradient that is not finite is skipped", "", POLYAK_TEST_SCALARS) {
   using Vector = Eigen::Matrix<TestType, Eigen::Dynamic, 1>;
   for (const TestType bad : not_finite<TestType>()) {
     for (const Eigen::Index i : {0, 150, 299}) {
