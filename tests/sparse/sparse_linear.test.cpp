@@ -554,7 +554,9 @@ TEST_CASE("SparseAdagrad starts from its first sums, in every output", "[sparse]
 
 TEST_CASE("A weight may double, and return to exactly 0", "[sparse]") {
   SparseSgd model{{.features = 1, .outputs = 2, .learning_rate = 1, .l2 = 0.75}};
-  const SparseRow x{std::array{0}, std::array{1.0}};
+  const std::array index{0};
+  const std::array value{1.0};
+  const SparseRow x{index, value};
   const auto step = [&](double first, double second) { model.step(x, std::array{first, second}); };
   step(-2, -0.3);
   step(-0.5, 0.075);
@@ -565,7 +567,10 @@ TEST_CASE("A weight may double, and return to exactly 0", "[sparse]") {
 TEST_CASE("What rounding drops from intercepts and from L1 is not lost", "[sparse]") {
   constexpr double huge = 0x1p53;  // where numbers lie 2 apart
   SparseSgd model{{.features = 1, .learning_rate = 1}};
-  const SparseRow none{std::array<int, 0>{}, std::array<double, 0>{}};
+  const std::array index{0};
+  const std::array value{1.0};
+  const SparseRow x{index, value};
+  const SparseRow<int, double> none{};
   model.step(none, -huge);
   for (int t = 0; t < 4; ++t) model.step(none, -1.0);
   CHECK(model.intercept()[0] == huge + 4);
@@ -573,7 +578,6 @@ TEST_CASE("What rounding drops from intercepts and from L1 is not lost", "[spars
   const auto once_huge = [](std::uint64_t t) { return t == 0 ? huge : 1.0; };
   for (const double sign : {1.0, -1.0}) {
     SparseSgd penalised{{.features = 1, .learning_rate = once_huge, .l1 = 1, .intercept = false}};
-    const SparseRow x{std::array{0}, std::array{1.0}};
     penalised.step(x, -2 * sign);
     CHECK(penalised.weights()(0, 0) == sign * huge);
     penalised.step(x, 0.0);
