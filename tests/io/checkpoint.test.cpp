@@ -101,7 +101,8 @@ TEST_CASE("Objects without names are weights and states, numbered", "[checkpoint
   CHECK(epoch == 9);
 }
 
-TEMPLATE_TEST_CASE("Every scalar comes back bit by bit", "[checkpoint]", POLYAK_TEST_SCALARS) {
+TEMPLATE_TEST_CASE("Every scalar comes back bit by bit", "[checkpoint]", float, double, long double, Eigen::half,
+                   Eigen::bfloat16) {
   using Scalar = TestType;
   const files::Directory directory;
   const auto path = directory / "weights.polyak";
@@ -375,7 +376,8 @@ TEST_CASE("An average is read without its optimizer, rounded to the weights", "[
         who + "\"opt.average\" (float64, 6 x 1) must have as many numbers as what it is loaded into, 5");
 }
 
-TEMPLATE_TEST_CASE("An average of any scalar is read without its optimizer", "[checkpoint]", POLYAK_TEST_SCALARS) {
+TEMPLATE_TEST_CASE("An average of any scalar is read without its optimizer", "[checkpoint]", float, double, long double,
+                   Eigen::half, Eigen::bfloat16) {
   const files::Directory directory;
   const auto path = directory / "run.polyak";
   Ema<TestType> ema;
