@@ -9,7 +9,7 @@ using Catch::Approx;
 #include <catch2/catch.hpp>
 #endif
 
-// The scalars to try what works in all of them with. A build may name fewer: of those whose arithmetic is compiled alike.
+// The scalars to try what works in all of them with. A build may name fewer.
 #ifndef POLYAK_TEST_SCALARS
 #define POLYAK_TEST_SCALARS float, double, long double, Eigen::half, Eigen::bfloat16
 #endif
