@@ -43,6 +43,23 @@ void attract(MatrixXd& table, Average& average, std::span<const int> words) {
 }
 // [/embedding table]
 
+/// An averager of one's own, in no way the library's, that goes half of the way each time.
+class HalfWay {
+ public:
+  struct Fold {
+    HalfWay* owner;
+    [[nodiscard]] double gain() const noexcept { return 0.5; }
+    [[nodiscard]] bool idle() const noexcept { return false; }
+    void commit() const noexcept { owner->used_ = true; }
+  };
+  Fold begin_gain() { return {this}; }
+  [[nodiscard]] bool has_average() const noexcept { return used_; }
+  [[nodiscard]] bool in_use() const noexcept { return used_; }
+
+ private:
+  bool used_ = false;
+};
+
 }  // namespace
 
 TEST_CASE("a sparse model as the README has it learns, and its average too", "[sparse]") {
@@ -82,6 +99,20 @@ TEST_CASE("an embedding table as the README has it has an average", "[sparse]") 
   CHECK(std::abs(table(0, 2) - 0.5) < 1e-4);
   CHECK((average.average(table) - sum / 100).cwiseAbs().maxCoeff() < 1e-14);
   CHECK(table(1, 1) == 1);
+}
+
+TEST_CASE("an averager of one's own will do for a sparse model and for a table", "[sparse]") {
+  polyak::SparseSgd model{{.features = 1, .learning_rate = 1, .intercept = false}, HalfWay{}};
+  MatrixXd table = MatrixXd::Zero(1, 1);
+  polyak::RowAverage average{table, HalfWay{}};
+  const std::vector<int> index{0};
+  const std::vector<double> value{1};
+  for (int t = 0; t < 2; ++t) {
+    model.step(polyak::SparseRow{index, value}, -1.0);
+    average.step(table, index, [&] { table(0, 0) += 1; });
+  }
+  CHECK(model.average()(0, 0) == 1.25);
+  CHECK(average.average(table)(0, 0) == 1.25);
 }
 
 #ifdef POLYAK_TEST_COUNTS_ALLOCATIONS
