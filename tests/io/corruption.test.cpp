@@ -5,6 +5,7 @@
 
 #include <Eigen/Core>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -220,7 +221,80 @@ class Crafted {
 
 constexpr std::uint64_t huge = std::uint64_t{1} << 62;
 
+/// A number of every type, a text, and arrays.
+struct Every {
+  std::uint8_t u8 = 1;
+  std::uint16_t u16 = 2;
+  std::uint32_t u32 = 3;
+  std::uint64_t u64 = 4;
+  std::int8_t i8 = -1;
+  std::int16_t i16 = -2;
+  std::int32_t i32 = -3;
+  std::int64_t i64 = -4;
+  bool yes = true;
+  double f64 = -0.5;
+  float f32 = 1.5;
+  Eigen::half f16{2.0f};
+  Eigen::bfloat16 bf16{3.0f};
+  std::string label = "ab";
+  std::array<float, 2> average{1, 2};
+  std::array<std::int32_t, 1> counts{7};
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& u8& u16& u32& u64& i8& i16& i32& i64& yes& f64& f32& f16& bf16& label;
+    archive.enter("part");
+    archive.array("average", average.data(), average.size());
+    archive.leave();
+    archive.array("counts", counts.data(), counts.size());
+  }
+};
+
 }  // namespace
+
+TEST_CASE("Version 1 of the format of checkpoints is what it was, byte for byte", "[checkpoint]") {
+  const auto text = [](Crafted& crafted, const std::string& letters) {
+    crafted.number(std::uint64_t{letters.size()}).text(letters);
+  };
+  const auto tag = [](int code) { return static_cast<std::uint8_t>(code); };
+  const auto write_state = [&](Crafted& c) {
+    c.number(tag(16)).number(std::uint8_t{1}).number(tag(17)).number(std::uint16_t{2});
+    c.number(tag(18)).number(std::uint32_t{3}).number(tag(19)).number(std::uint64_t{4});
+    c.number(tag(32)).number(std::int8_t{-1}).number(tag(33)).number(std::int16_t{-2});
+    c.number(tag(34)).number(std::int32_t{-3}).number(tag(35)).number(std::int64_t{-4});
+    c.number(tag(48)).number(std::uint8_t{1}).number(tag(1)).number(-0.5).number(tag(2)).number(1.5f);
+    c.number(tag(3)).number(std::uint16_t{0x4000}).number(tag(4)).number(std::uint16_t{0x4040});
+    text(c.number(tag(49)), "ab");
+    text(c.number(tag(0xF0)), "part");
+    c.number(tag(0xF1));
+  };
+  Crafted crafted;
+  crafted.entry("w", 1, 1, 1, 2, 3);
+  for (const double x : {1.0, 2.0, 3.0, 4.0, 5.0, 6.0}) crafted.number(x);
+  crafted.entry("every.part.average", 2, 3, 0, 2, 1).number(1.0f).number(2.0f);
+  crafted.entry("every.counts", 34, 2, 0, 1, 1).number(std::int32_t{7});
+  crafted.entry("every", 64, 4, 0, 85, 1);
+  write_state(crafted);
+  const std::string expected = crafted.end(4);
+
+  const files::Directory directory;
+  const auto path = directory / "every.polyak";
+  Eigen::Matrix<double, 2, 3, Eigen::RowMajor> w;
+  w << 1, 2, 3, 4, 5, 6;
+  Every every;
+  save(path, named("w", w), named("every", every));
+  CHECK(files::read(path) == expected);
+  files::write(path, expected);
+  Every read{.u8 = 0, .i64 = 0, .label = "", .average = {}, .counts = {}};
+  w.setZero();
+  load(path, named("w", w), named("every", read));
+  CHECK(w(1, 0) == 4);
+  CHECK(read.u8 == 1);
+  CHECK(read.i64 == -4);
+  CHECK(read.label == "ab");
+  CHECK(read.average[1] == 2);
+  CHECK(read.counts[0] == 7);
+}
 
 TEST_CASE("A checkpoint with a good checksum is refused where its contents are not", "[checkpoint]") {
   const std::string eight(8, 'x');
