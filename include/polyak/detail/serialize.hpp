@@ -174,7 +174,7 @@ struct Sample {
 };
 
 /// Functions that the user wrote are compared at the first place they are asked, the next, and on to far ahead.
-inline constexpr std::array<std::uint64_t, 9> places_ahead = {0, 1, 2, 5, 10, 100, 1000, 10'000, 100'000};
+inline constexpr auto places_ahead = std::to_array<std::uint64_t>({0, 1, 2, 5, 10, 100, 1000, 10'000, 100'000});
 
 template <class Archive>
 void serialize_samples(Archive& archive, std::string_view who, std::string_view member, const FunctionOption& option,

@@ -51,21 +51,21 @@ struct Type {
   std::string_view name;
   std::size_t bytes;
 };
-inline constexpr std::array<Type, 15> types{{{"F64", 8},
-                                             {"F32", 4},
-                                             {"F16", 2},
-                                             {"BF16", 2},
-                                             {"I64", 8},
-                                             {"I32", 4},
-                                             {"I16", 2},
-                                             {"I8", 1},
-                                             {"U64", 8},
-                                             {"U32", 4},
-                                             {"U16", 2},
-                                             {"U8", 1},
-                                             {"BOOL", 1},
-                                             {"F8_E5M2", 1},
-                                             {"F8_E4M3", 1}}};
+inline constexpr auto types = std::to_array<Type>({{"F64", 8},
+                                                   {"F32", 4},
+                                                   {"F16", 2},
+                                                   {"BF16", 2},
+                                                   {"I64", 8},
+                                                   {"I32", 4},
+                                                   {"I16", 2},
+                                                   {"I8", 1},
+                                                   {"U64", 8},
+                                                   {"U32", 4},
+                                                   {"U16", 2},
+                                                   {"U8", 1},
+                                                   {"BOOL", 1},
+                                                   {"F8_E5M2", 1},
+                                                   {"F8_E4M3", 1}});
 }  // namespace safetensors_format
 
 template <FloatingPoint T>

@@ -53,7 +53,6 @@ inline constexpr std::string_view what = "a checkpoint of polyak";
 inline constexpr std::uint32_t byte_order = 0x01020304;
 inline constexpr std::uint32_t version = 1;
 inline constexpr std::size_t head_bytes = 16;
-inline constexpr std::size_t entry_bytes = 2 + 4 + 16;  // without name and scalars
 inline constexpr std::size_t tail_bytes = 2 + 3 * 8;
 inline constexpr std::size_t longest_name = 1000;
 }  // namespace checkpoint_format
