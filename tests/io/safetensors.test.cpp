@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "allocation_counter.hpp"
@@ -280,6 +281,23 @@ TEST_CASE("What the format does not allow is refused", "[safetensors]") {
         "tensor \"b\" must begin where the one before ends, at 8, got 4");
   CHECK(error_in(with_header("{" + tensor("a", "[1]", 4, 8) + "}", 8)) ==
         "tensor \"a\" must begin where the one before ends, at 0, got 4");
+}
+
+TEST_CASE("Tensors of every type of the format may lie beside those that are read", "[safetensors]") {
+  const std::vector<std::pair<std::string, int>> types{
+      {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8},  {"I32", 4},     {"I16", 2},    {"I8", 1},
+      {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},   {"BOOL", 1}, {"F8_E5M2", 1}, {"F8_E4M3", 1}};
+  for (const auto& [type, bytes] : types) {
+    const int three = 3 * bytes;
+    const auto with = [&, t = type](const std::string& shape) {
+      return with_header("{" + tensor("a", shape, 0, three, t) + "," + tensor("b", "[1]", three, three + 4) + "}",
+                         static_cast<std::size_t>(three) + 4);
+    };
+    CHECK(error_in(with("[3]")) == "nothing");
+    CHECK(error_in(with("[1]")) == "tensor \"a\" must have " + std::to_string(bytes) +
+                                       " bytes by its shape and dtype, got " + std::to_string(three));
+  }
+  CHECK(has(error_in(with_header("{" + tensor("a", "[1]", 0, 0, "") + "}", 0)), "must have a dtype of the format"));
 }
 
 TEST_CASE("Any byte of the fixture's header may be replaced: it is refused or well formed", "[safetensors]") {
