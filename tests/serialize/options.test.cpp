@@ -352,6 +352,11 @@ TEST_CASE("callables are compared by what they answer", "[serialize]") {
   const auto first = [](double rate) { return [=](std::uint64_t t) { return t == 0 ? rate : 0.1; }; };
   CHECK(error_of_loading(sgd(first(0.5)), sgd(first(0.25))) ==
         refused("Sgd", "learning_rate at step 0", "0.5", "0.25"));
+  for (const std::uint64_t ahead : {0u, 1u, 2u, 5u, 10u, 100u, 1'000u, 10'000u, 100'000u}) {
+    const auto there = [=](double rate) { return [=](std::uint64_t t) { return t == 7 + ahead ? rate : 0.1; }; };
+    CHECK(error_of_loading(sgd(there(0.5)), sgd(there(0.25))) ==
+          refused("Sgd", "learning_rate at step " + std::to_string(7 + ahead), "0.5", "0.25"));
+  }
   // Where both refuse to answer there is nothing to compare.
   CHECK(error_of_loading(sgd(throws_from(8)), sgd(throws_from(8))) == "nothing");
   CHECK(error_of_loading(sgd(throws_from(8)), sgd(until(8, 0.1))) ==
