@@ -144,30 +144,6 @@ TEST_CASE("The header is filled up so that the scalars are aligned, and no furth
   }
 }
 
-TEST_CASE("Names of tensors must differ and be UTF-8", "[safetensors]") {
-  const files::Directory directory;
-  const auto path = directory / "tensors.safetensors";
-  const VectorXd theta = VectorXd::Ones(2);
-  const auto error = [&](const auto&... tensors) { return error_of([&] { save_safetensors(path, tensors...); }); };
-  CHECK(error(named("a", theta), named("a", theta)) ==
-        "invalid_argument: polyak::save_safetensors: " + path.string() + ": two tensors must not be named \"a\"");
-  CHECK(has(error(named("", theta)), "a tensor must not be named \"\""));
-  CHECK(has(error(named("__metadata__", theta)), "a tensor must not be named \"__metadata__\""));
-  CHECK(has(error(named("\xFF", theta)), "a name or metadata cannot be written: "));
-  if (!support::sanitized) {
-    const std::string note(100'000'000, 'a');
-    CHECK(has(error_of([&] {
-                save_safetensors(path, {{"note", note}}, named("a", theta));
-              }),
-              "its header must have at most 100000000 bytes, got 100000"));
-  }
-  CHECK(directory.count() == 0);
-  CHECK(error(named("weights \"ü\"\n", theta)) == "nothing");
-  VectorXd read(2);
-  load_safetensors(path, named("weights \"ü\"\n", read));
-  CHECK(read == theta);
-}
-
 namespace {
 
 std::string with_header(std::string header, std::size_t bytes) {
@@ -196,6 +172,32 @@ std::string tensor(const std::string& name, const std::string& shape, int begin,
 }
 
 }  // namespace
+
+TEST_CASE("Names of tensors must differ and be UTF-8", "[safetensors]") {
+  const files::Directory directory;
+  const auto path = directory / "tensors.safetensors";
+  const VectorXd theta = VectorXd::Ones(2);
+  const auto error = [&](const auto&... tensors) { return error_of([&] { save_safetensors(path, tensors...); }); };
+  CHECK(error(named("a", theta), named("a", theta)) ==
+        "invalid_argument: polyak::save_safetensors: " + path.string() + ": two tensors must not be named \"a\"");
+  CHECK(has(error(named("", theta)), "a tensor must not be named \"\""));
+  CHECK(has(error(named("__metadata__", theta)), "a tensor must not be named \"__metadata__\""));
+  CHECK(has(error(named("\xFF", theta)), "a name or metadata cannot be written: "));
+  if (!support::sanitized) {
+    const std::string note(100'000'000, 'a');
+    CHECK(has(error_of([&] {
+                save_safetensors(path, {{"note", note}}, named("a", theta));
+              }),
+              "its header must have at most 100000000 bytes, got 100000"));
+    CHECK(error_in(with_header(std::string(100'000'001, ' '), 0)) ==
+          "must have a header of at most 100000000 bytes, got 100000001");
+  }
+  CHECK(directory.count() == 0);
+  CHECK(error(named("weights \"ü\"\n", theta)) == "nothing");
+  VectorXd read(2);
+  load_safetensors(path, named("weights \"ü\"\n", read));
+  CHECK(read == theta);
+}
 
 TEST_CASE("A tensor of no dimension is one number, one of three is no vector", "[safetensors]") {
   const files::Directory directory;

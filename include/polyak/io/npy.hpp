@@ -32,7 +32,6 @@ namespace npy_format {
 inline constexpr std::string_view magic{"\x93NUMPY\x01\x00", 8};
 inline constexpr std::string_view what = "an array of NumPy in the NPY format 1.0";
 inline constexpr std::size_t alignment = 64;
-inline constexpr std::size_t growth = 21;  // digits that NumPy leaves room for, so that the last dimension can grow
 }  // namespace npy_format
 
 /// "f8": kind and bytes. The 16 bytes of f16 are a long double of the machine.
@@ -50,8 +49,6 @@ template <FloatingPoint T>
   std::string header = "{'descr': '<";
   header.append(type).append("', 'fortran_order': ").append(fortran_order ? "True" : "False");
   header.append(", 'shape': ").append(tuple_text(dimensions)).append(", }");
-  const std::size_t growing = fortran_order ? dimensions.back() : dimensions.front();
-  header.append(npy_format::growth - std::to_string(growing).size(), ' ');
   const std::size_t before = npy_format::magic.size() + 2;
   header.append(npy_format::alignment - (before + header.size() + 1) % npy_format::alignment, ' ');
   header += '\n';
