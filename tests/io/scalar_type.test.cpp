@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <span>
 #include <string>
@@ -51,6 +52,18 @@ TEST_CASE("Scalars are handed on in stretches, to the last", "[io]") {
     check(0.0L, n);
     check(std::uint8_t{0}, n);
   }
+}
+
+TEST_CASE("What pads a long double is 0 in a file", "[io]") {
+  if (std::numeric_limits<long double>::digits != 64) return;
+  alignas(long double) unsigned char memory[sizeof(long double)];
+  const long double x = 1 / 3.0L;
+  std::memset(memory, 0xFF, sizeof memory);
+  std::memcpy(memory, &x, 10);
+  std::vector<std::byte> bytes(16, std::byte{1});
+  polyak::detail::encode(reinterpret_cast<const long double*>(memory), 1, bytes.data());
+  CHECK(std::memcmp(bytes.data(), memory, 10) == 0);
+  CHECK(std::vector<std::byte>(bytes.begin() + 10, bytes.end()) == std::vector<std::byte>(6));
 }
 
 TEST_CASE("Numbers have the scalar type of their kind and width", "[io]") {
