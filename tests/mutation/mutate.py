@@ -540,7 +540,8 @@ def test_sources(headers, everything):
     return sorted(chosen)
 
 
-GENERAL = ["averaged", "properties", "fixtures", "exact_cases", "parameter_sets", "serialize/damage", "serialize/options"]
+GENERAL = ["averaged", "properties", "fixtures", "exact_cases", "parameter_sets", "detail/parallel", "serialize/damage",
+           "serialize/options"]
 
 
 def mirrors(path):
@@ -659,6 +660,11 @@ def main():
         headers.append(Header(path, number))
         number = headers[-1].next_number
     mutants = [m for h in headers for m in h.mutants]
+    header_of = {h.path: h for h in headers}
+    equivalents = read_equivalents(HERE / "equivalent.txt")
+    there = {(m.path, m.before_line, after) for m in mutants for after in (m.after_line, "*")}
+    for path, before, after in sorted(e for e in equivalents if e[0] in header_of and e not in there):
+        sys.exit(f"equivalent.txt: there is no mutant of {path} that makes of {before}: {after}")
     if options.again:
         survived = {line.removeprefix("SURVIVES ") for line in options.again.read_text().splitlines()}
         mutants = [m for m in mutants if m.describe() in survived]
@@ -671,8 +677,6 @@ def main():
         print(f"{len(mutants)} mutants")
         return 0
 
-    equivalents = read_equivalents(HERE / "equivalent.txt")
-    header_of = {h.path: h for h in headers}
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or pathlib.Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
