@@ -36,6 +36,18 @@ std::string error_of(F f) {
 
 inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
+/// The larger of two errors; std::max would pass over one that is no number.
+template <class T>
+T worse(T a, T b) {
+  return std::isnan(b) ? std::numeric_limits<T>::infinity() : std::max(a, b);
+}
+/// The largest magnitude in x, infinite where something is no number.
+template <class X>
+double largest(const X& x) {
+  const auto magnitudes = x.template cast<long double>().cwiseAbs().eval();
+  return static_cast<double>(magnitudes.redux([](long double a, long double b) { return worse(a, b); }));
+}
+
 /// A long double has 10 bytes of value and 6 of padding.
 template <polyak::FloatingPoint Scalar>
 bool same_bits(Scalar a, Scalar b) {

@@ -49,7 +49,7 @@ TEST_CASE("AnytimeTailAverage is as good as the last c k iterates at any k") {
     for (int k = 1; k <= 100'000; ++k) {
       average.update(theta);
       const double samples = std::max(1.0, c * k);
-      worst = std::max(worst, std::abs(average.effective_sample_size() - samples) / samples);
+      worst = support::worse(worst, std::abs(average.effective_sample_size() - samples) / samples);
     }
     CHECK(worst < 1e-9);
     // In the long run the gain is x/k with c x² − 2x + 1 = 0, the weights grow as i^(x − 1), and the mean age is

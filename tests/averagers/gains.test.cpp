@@ -29,7 +29,7 @@ double worst_error(double beta, std::uint64_t n) {
   long double worst = 0;
   for (std::uint64_t k = 1; k <= n; ++k) {
     const long double exact = beta == 0 ? 1 : c / -std::expm1(static_cast<long double>(k) * log_beta);
-    worst = std::max(worst, std::abs(static_cast<long double>(gain(k, state)) - exact) / exact);
+    worst = support::worse(worst, std::abs(static_cast<long double>(gain(k, state)) - exact) / exact);
   }
   return static_cast<double>(worst / epsilon);
 }

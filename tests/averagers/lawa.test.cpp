@@ -152,7 +152,7 @@ TEST_CASE("Lawa does not drift, however many the iterates") {
     long double sum = 0;
     for (const double x : latest) sum += x;
     const auto mean = static_cast<double>(sum / 3);
-    worst = std::max(worst, std::abs(lawa.average()[0] - mean) / *std::max_element(latest.begin(), latest.end()));
+    worst = support::worse(worst, std::abs(lawa.average()[0] - mean) / *std::max_element(latest.begin(), latest.end()));
   }
   CHECK(worst <= 4 * epsilon);
   CHECK(lawa.count() == steps);

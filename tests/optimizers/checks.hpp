@@ -184,16 +184,16 @@ void check_against_double(Optimizer optimizer, InDouble in_double) {
   const Run<Scalar> run(100);
   Vector<Scalar> theta = run.start;
   Eigen::VectorXd expected = theta.template cast<double>();
-  const double scale = expected.cwiseAbs().maxCoeff();
+  const double scale = support::largest(expected);
   const double epsilon =
       std::max(static_cast<double>(Eigen::NumTraits<Scalar>::epsilon()), std::numeric_limits<double>::epsilon());
   for (const auto& g : run.gradients) {
     optimizer.step(theta, g);
     in_double.step(expected, g.template cast<double>().eval());
   }
-  const double error = (theta.template cast<double>() - expected).cwiseAbs().maxCoeff();
+  const double error = support::largest(theta.template cast<double>() - expected);
   CHECK(error <= 10 * epsilon * scale);
-  CHECK(expected.cwiseAbs().maxCoeff() <= 10 * scale);
+  CHECK(support::largest(expected) <= 10 * scale);
 }
 
 /// Where one weight goes along these gradients.

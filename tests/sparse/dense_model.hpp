@@ -92,13 +92,13 @@ class Model {
   /// The largest difference from the model in a coordinate, as a share of the largest coordinate.
   template <class Sparse>
   [[nodiscard]] double error_of(const Sparse& model) const {
-    const auto largest = [](const auto& x) { return static_cast<double>(x.cwiseAbs().maxCoeff()); };
+    using support::largest, support::worse;
     double error = largest(model.weights().template cast<long double>() - weights_);
-    error = std::max(error, largest(model.intercept().template cast<long double>() - intercept_));
+    error = worse(error, largest(model.intercept().template cast<long double>() - intercept_));
     double scale = std::max(largest(weights_), largest(intercept_));
     if (model.has_average()) {
-      error = std::max(error, largest(model.average().template cast<long double>() - average_));
-      error = std::max(error, largest(model.average_intercept().template cast<long double>() - average_intercept_));
+      error = worse(error, largest(model.average().template cast<long double>() - average_));
+      error = worse(error, largest(model.average_intercept().template cast<long double>() - average_intercept_));
       scale = std::max({scale, largest(average_), largest(average_intercept_)});
     }
     return error == 0 ? 0 : error / scale;

@@ -20,6 +20,8 @@ namespace {
 using namespace polyak;
 using Eigen::MatrixXd;
 using support::error_of;
+using support::largest;
+using support::worse;
 using LongMatrix = Eigen::Matrix<long double, Eigen::Dynamic, Eigen::Dynamic>;
 
 constexpr Eigen::Index n_rows = 10;
@@ -45,11 +47,6 @@ class Definition {
   Averager averager_;
   LongMatrix average_;
 };
-
-template <class Difference>
-double largest(const Difference& x) {
-  return static_cast<double>(x.cwiseAbs().maxCoeff());
-}
 
 /// The largest error met, in weights of order one.
 template <class Averager>
@@ -78,9 +75,9 @@ double compare(const Averager& averager, std::uint64_t steps, bool meddle = fals
     definition.after(table.cast<long double>());
     if (average.has_average() && (t < 50 || t % (steps / 64) == 0)) {
       const MatrixXd s = average.average(table);
-      error = std::max(error, largest(s.cast<long double>() - definition.average()));
-      error = std::max(error, largest(average.average_row(table, 2) - s.row(2)));
-      error = std::max(error, largest(s.bottomRows(1) - untouched));
+      error = worse(error, largest(s.cast<long double>() - definition.average()));
+      error = worse(error, largest(average.average_row(table, 2) - s.row(2)));
+      error = worse(error, largest(s.bottomRows(1) - untouched));
     }
   }
   CHECK(average.steps() == steps);

@@ -56,7 +56,7 @@ Agreement compare(const Options& options, const Averager& averager, std::uint64_
     definition.step(x, derivatives);
     model.step(x.row(), derivatives);
     const bool early = t <= 64 || (t > 990 && t < 1100);
-    if (early || t % (steps / 64) == 0) agreement.error = std::max(agreement.error, definition.error_of(model));
+    if (early || t % (steps / 64) == 0) agreement.error = support::worse(agreement.error, definition.error_of(model));
   }
   CHECK(model.steps() == steps);
   CHECK(model.weights()(features - Inputs::never, 0) == 0);
@@ -225,7 +225,7 @@ TEST_CASE("All kinds of sparse inputs are one", "[sparse]") {
     return result;
   };
   const Eigen::VectorXd expected = trained(vector);
-  const auto same = [&](const Eigen::VectorXd& actual) { CHECK((actual - expected).cwiseAbs().maxCoeff() <= 1e-15); };
+  const auto same = [&](const Eigen::VectorXd& actual) { CHECK(support::largest(actual - expected) <= 1e-15); };
   same(trained(matrix.row(1)));  // with gaps between the rows
   matrix.makeCompressed();
   same(trained(matrix.row(1)));

@@ -140,7 +140,7 @@ bool step(Optimizer& opt, VectorXd& theta, const VectorXd& g, bool as_set) {
 }
 
 double distance(const VectorXd& a, const VectorXd& b) {
-  const double gap = (a - b).cwiseAbs().maxCoeff();
+  const double gap = support::largest(a - b);
   return std::isnan(gap) ? support::infinity : gap;
 }
 
