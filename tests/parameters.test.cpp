@@ -393,6 +393,10 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE(Parameters<const std::span<double>&>);
   STATIC_REQUIRE(Parameters<double(&)[3]>);
   STATIC_REQUIRE(Parameters<std::array<long double, 2>&>);
+  // Strides that only the object knows, and those of a vector that do not matter.
+  STATIC_REQUIRE(Parameters<Map<Eigen::Matrix<double, 3, Eigen::Dynamic>, 0, Eigen::OuterStride<>>&>);
+  STATIC_REQUIRE(Parameters<Map<Eigen::Vector3d, 0, Eigen::Stride<5, 1>>&>);
+  STATIC_REQUIRE_FALSE(Parameters<Map<Eigen::Matrix3d, 0, Eigen::OuterStride<5>>&>);
 
   // Several of them are a set.
   STATIC_REQUIRE(Parameters<std::vector<std::vector<double>>&>);
