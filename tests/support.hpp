@@ -45,7 +45,7 @@ T worse(T a, T b) {
 template <class X>
 double largest(const X& x) {
   const auto magnitudes = x.template cast<long double>().cwiseAbs().eval();
-  return static_cast<double>(magnitudes.redux([](long double a, long double b) { return worse(a, b); }));
+  return static_cast<double>(worse(0.0L, magnitudes.redux([](long double a, long double b) { return worse(a, b); })));
 }
 
 /// A long double has 10 bytes of value and 6 of padding.

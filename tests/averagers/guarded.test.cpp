@@ -458,7 +458,7 @@ TEST_CASE("wrappers count a step that throws, whole or not") {
     VectorXd theta{{1, 2}};
     Averaged sums{Accumulate{Averaged{optimizer, guarded}}, Ema{}};
     CHECK_FALSE(sums.step(theta, g));
-    CHECK(error_of([&] { sums.step(theta, VectorXd{{1, infinity}}); }).find("must be finite") != std::string::npos);
+    CHECK(support::has(error_of([&] { sums.step(theta, VectorXd{{1, infinity}}); }), "must be finite"));
     CHECK(sums.optimizer().pending() == 0);
     CHECK(sums.averager().steps() == 1);
     theta << 1, 2;
@@ -471,14 +471,14 @@ TEST_CASE("wrappers count a step that throws, whole or not") {
     Lookahead slow{Lookahead{Averaged{optimizer, guarded}, {.every = 9}}, {.every = 2}};
     theta << 1, 2;
     CHECK(slow.step(theta, g));
-    CHECK(error_of([&] { slow.step(theta, VectorXd{{1, infinity}}); }).find("must be finite") != std::string::npos);
+    CHECK(support::has(error_of([&] { slow.step(theta, VectorXd{{1, infinity}}); }), "must be finite"));
     CHECK(slow.steps() == 2);
     CHECK(theta == VectorXd{{0, -infinity}});
 
     Accumulate alone{Averaged{optimizer, guarded}};
     theta << 1, 2;
     CHECK_FALSE(alone.step(theta, g));
-    CHECK(error_of([&] { alone.step(theta, VectorXd{{1, infinity}}); }).find("must be finite") != std::string::npos);
+    CHECK(support::has(error_of([&] { alone.step(theta, VectorXd{{1, infinity}}); }), "must be finite"));
     CHECK_FALSE(alone.step(theta, g));
   };
   const Sgd sgd{{.learning_rate = 1}};

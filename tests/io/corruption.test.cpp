@@ -257,24 +257,21 @@ TEST_CASE("Version 1 of the format of checkpoints is what it was, byte for byte"
     crafted.number(std::uint64_t{letters.size()}).text(letters);
   };
   const auto tag = [](int code) { return static_cast<std::uint8_t>(code); };
-  const auto write_state = [&](Crafted& c) {
-    c.number(tag(16)).number(std::uint8_t{1}).number(tag(17)).number(std::uint16_t{2});
-    c.number(tag(18)).number(std::uint32_t{3}).number(tag(19)).number(std::uint64_t{4});
-    c.number(tag(32)).number(std::int8_t{-1}).number(tag(33)).number(std::int16_t{-2});
-    c.number(tag(34)).number(std::int32_t{-3}).number(tag(35)).number(std::int64_t{-4});
-    c.number(tag(48)).number(std::uint8_t{1}).number(tag(1)).number(-0.5).number(tag(2)).number(1.5f);
-    c.number(tag(3)).number(std::uint16_t{0x4000}).number(tag(4)).number(std::uint16_t{0x4040});
-    text(c.number(tag(49)), "ab");
-    text(c.number(tag(0xF0)), "part");
-    c.number(tag(0xF1));
-  };
   Crafted crafted;
   crafted.entry("w", 1, 1, 1, 2, 3);
   for (const double x : {1.0, 2.0, 3.0, 4.0, 5.0, 6.0}) crafted.number(x);
   crafted.entry("every.part.average", 2, 3, 0, 2, 1).number(1.0f).number(2.0f);
   crafted.entry("every.counts", 34, 2, 0, 1, 1).number(std::int32_t{7});
   crafted.entry("every", 64, 4, 0, 85, 1);
-  write_state(crafted);
+  crafted.number(tag(16)).number(std::uint8_t{1}).number(tag(17)).number(std::uint16_t{2});
+  crafted.number(tag(18)).number(std::uint32_t{3}).number(tag(19)).number(std::uint64_t{4});
+  crafted.number(tag(32)).number(std::int8_t{-1}).number(tag(33)).number(std::int16_t{-2});
+  crafted.number(tag(34)).number(std::int32_t{-3}).number(tag(35)).number(std::int64_t{-4});
+  crafted.number(tag(48)).number(std::uint8_t{1}).number(tag(1)).number(-0.5).number(tag(2)).number(1.5f);
+  crafted.number(tag(3)).number(std::uint16_t{0x4000}).number(tag(4)).number(std::uint16_t{0x4040});
+  text(crafted.number(tag(49)), "ab");
+  text(crafted.number(tag(0xF0)), "part");
+  crafted.number(tag(0xF1));
   const std::string expected = crafted.end(4);
 
   const files::Directory directory;

@@ -663,8 +663,9 @@ def main():
     header_of = {h.path: h for h in headers}
     equivalents = read_equivalents(HERE / "equivalent.txt")
     there = {(m.path, m.before_line, after) for m in mutants for after in (m.after_line, "*")}
-    for path, before, after in sorted(e for e in equivalents if e[0] in header_of and e not in there):
-        sys.exit(f"equivalent.txt: there is no mutant of {path} that makes of {before}: {after}")
+    stale = sorted(e for e in equivalents if e[0] in header_of and e not in there)
+    if stale:
+        sys.exit("equivalent.txt: no such mutants:\n" + "\n".join(map(": ".join, stale)))
     if options.again:
         survived = {line.removeprefix("SURVIVES ") for line in options.again.read_text().splitlines()}
         mutants = [m for m in mutants if m.describe() in survived]

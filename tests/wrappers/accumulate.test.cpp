@@ -280,15 +280,6 @@ TEST_CASE("what the optimizer refuses, it refuses of the first micro-batch") {
 }
 
 TEST_CASE("no gradient is added while an average inside is swapped in") {
-  Accumulate thrice{Averaged{Sgd{{.learning_rate = 1}}}, {.micro_batches = 3}};
-  VectorXd trained = one(8);
-  for (int t = 0; t < 4; ++t) thrice.step(trained, one(1));
-  {  // neither the first of three nor the last
-    auto guard = thrice.optimizer().swap_in(trained);
-    CHECK_THROWS_AS(thrice.step(trained, one(1)), std::logic_error);
-  }
-  CHECK(thrice.pending() == 1);
-
   Accumulate accumulate{ClipNorm{Averaged{Sgd{{.learning_rate = 1}}}}, {.micro_batches = 2}};
   VectorXd theta = one(8);
   accumulate.step(theta, one(1));
@@ -304,4 +295,13 @@ TEST_CASE("no gradient is added while an average inside is swapped in") {
     CHECK(error_of([&] { accumulate.step(theta, one(1)); }) == refused);
   }
   CHECK(accumulate.pending() == 1);
+
+  Accumulate thrice{Averaged{Sgd{{.learning_rate = 1}}}, {.micro_batches = 3}};
+  VectorXd trained = one(8);
+  for (int t = 0; t < 4; ++t) thrice.step(trained, one(1));
+  {  // neither the first of three nor the last
+    auto guard = thrice.optimizer().swap_in(trained);
+    CHECK(error_of([&] { thrice.step(trained, one(1)); }) == refused);
+  }
+  CHECK(thrice.pending() == 1);
 }

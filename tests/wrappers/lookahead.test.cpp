@@ -81,7 +81,7 @@ TEST_CASE("Lookahead around an optimizer that steps whole is the same") {
   const Eigen::VectorXf g = run.gradients[0].cast<float>();
   const Eigen::VectorXf before = narrow;
   named.step(narrow, g);
-  CHECK(support::largest((before - g / 2) - narrow) < 1e-6);
+  CHECK(support::largest((before - g / 2) - narrow) < 1e-6f);
 }
 
 TEST_CASE("Lookahead counts the steps that were taken") {
