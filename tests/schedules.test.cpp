@@ -3,9 +3,6 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
-#include <limits>
-#include <numbers>
-#include <string>
 #include <vector>
 
 #include "catch.hpp"
@@ -14,8 +11,6 @@
 using namespace polyak;
 using support::close;
 using support::error_of;
-using support::infinity;
-using support::not_a_number;
 
 namespace {
 
@@ -36,23 +31,6 @@ bool never_rises(const S& schedule, std::uint64_t n) {
   return true;
 }
 
-struct Rule {
-  double value;
-  std::string text;
-};
-
-/// What `make` says of each value, with `rule` before it: nothing is built from a value out of range.
-template <class Make>
-void refuses(Make make, const std::string& rule, const std::vector<Rule>& values) {
-  for (const auto& [value, text] : values) {
-    CHECK(error_of([&, v = value] { make(v); }) == "invalid_argument: polyak::" + rule + ", got " + text);
-  }
-}
-
-const std::vector<Rule> negative_or_not_finite{
-    {-1, "-1"}, {-1e-300, "-1e-300"}, {infinity, "inf"}, {-infinity, "-inf"}, {not_a_number, "nan"}};
-const std::vector<Rule> not_positive_or_not_finite{{0, "0"}, {-0.5, "-0.5"}, {infinity, "inf"}, {not_a_number, "nan"}};
-
 }  // namespace
 
 TEST_CASE("Constant is the same for ever") {
@@ -60,7 +38,6 @@ TEST_CASE("Constant is the same for ever") {
   CHECK(schedule(0) == 0.25);
   CHECK(schedule(huge) == 0.25);
   CHECK(Constant(0)(7) == 0);
-  refuses([](double v) { return Constant(v); }, "Constant: value must be finite and >= 0", negative_or_not_finite);
 }
 
 TEST_CASE("InverseTime follows its power law") {
@@ -77,13 +54,6 @@ TEST_CASE("InverseTime follows its power law") {
   CHECK(InverseTime{{.initial = 0.5, .power = 0}}(huge) == 0.5);
   CHECK(InverseTime{{.initial = 0, .power = 1}}(3) == 0);
   CHECK(close(InverseTime{{}}(9), 0.001));
-
-  refuses([](double v) { return InverseTime{{.initial = v}}; }, "InverseTime: initial must be finite and >= 0",
-          negative_or_not_finite);
-  refuses([](double v) { return InverseTime{{.timescale = v}}; }, "InverseTime: timescale must be finite and > 0",
-          not_positive_or_not_finite);
-  refuses([](double v) { return InverseTime{{.power = v}}; }, "InverseTime: power must be finite and >= 0",
-          negative_or_not_finite);
 }
 
 TEST_CASE("BottouDecay halves after 1/(lambda eta) steps") {
@@ -94,11 +64,6 @@ TEST_CASE("BottouDecay halves after 1/(lambda eta) steps") {
   CHECK(close(schedule(huge), 4e-18));
   CHECK(never_rises(schedule, 1000));
   CHECK(BottouDecay{{.initial = 0.5, .lambda = 0}}(huge) == 0.5);
-
-  refuses([](double v) { return BottouDecay{{.initial = v}}; }, "BottouDecay: initial must be finite and >= 0",
-          negative_or_not_finite);
-  refuses([](double v) { return BottouDecay{{.lambda = v}}; }, "BottouDecay: lambda must be finite and >= 0",
-          negative_or_not_finite);
 }
 
 TEST_CASE("StepDecay drops at the multiples of its period") {
@@ -108,13 +73,6 @@ TEST_CASE("StepDecay drops at the multiples of its period") {
   CHECK(never_rises(schedule, 1000));
   CHECK(first_values(StepDecay{{.initial = 1, .factor = 0, .period = 1}}, 3) == std::vector<double>{1, 0, 0});
   CHECK(StepDecay{{.initial = 2, .factor = 1, .period = 1}}(huge) == 2);
-
-  refuses([](double v) { return StepDecay{{.initial = v}}; }, "StepDecay: initial must be finite and >= 0",
-          negative_or_not_finite);
-  refuses([](double v) { return StepDecay{{.factor = v}}; }, "StepDecay: factor must be finite and >= 0",
-          negative_or_not_finite);
-  CHECK(error_of([] { StepDecay{{.period = 0}}; }) ==
-        "invalid_argument: polyak::StepDecay: period must be >= 1, got 0");
 }
 
 TEST_CASE("Cosine falls from initial to final and stays there") {
@@ -131,12 +89,6 @@ TEST_CASE("Cosine falls from initial to final and stays there") {
   CHECK(never_rises(Cosine{{.initial = 0.3, .steps = 1000}}, 1100));
   CHECK(first_values(Cosine{{.initial = 3, .steps = 1}}, 2) == std::vector<double>{3, 0});
   CHECK(close(Cosine{{.initial = 0, .final = 1, .steps = 2}}(1), 0.5));
-
-  refuses([](double v) { return Cosine{{.initial = v}}; }, "Cosine: initial must be finite and >= 0",
-          negative_or_not_finite);
-  refuses([](double v) { return Cosine{{.final = v}}; }, "Cosine: final must be finite and >= 0",
-          negative_or_not_finite);
-  CHECK(error_of([] { Cosine{{.steps = 0}}; }) == "invalid_argument: polyak::Cosine: steps must be >= 1, got 0");
 }
 
 TEST_CASE("LinearWarmup rises into what follows, whose time begins when the warm-up ends") {
@@ -156,10 +108,6 @@ TEST_CASE("LinearWarmup rises into what follows, whose time begins when the warm
   CHECK(LinearWarmup{{}}(0) == 0.01);
   CHECK(LinearWarmup{{.steps = 5, .then = 8}}(huge) == 8);
   CHECK(close(LinearWarmup{{.start_factor = 0, .steps = huge, .then = 8}}(huge / 4), 2));
-
-  const std::vector<Rule> not_a_share{{-0.1, "-0.1"}, {1.5, "1.5"}, {infinity, "inf"}, {not_a_number, "nan"}};
-  refuses([](double v) { return LinearWarmup{{.start_factor = v}}; }, "LinearWarmup: start_factor must be in [0, 1]",
-          not_a_share);
 }
 
 TEST_CASE("Triangular rises and falls") {
@@ -169,13 +117,6 @@ TEST_CASE("Triangular rises and falls") {
   CHECK(schedule(huge) == schedule(huge % 8));
   CHECK(schedule(huge + 3) == schedule((huge + 3) % 8));
   CHECK(Triangular{{.min = 2, .max = 2, .half_period = 3}}(1) == 2);
-
-  refuses([](double v) { return Triangular{{.min = v}}; }, "Triangular: min must be finite and >= 0",
-          negative_or_not_finite);
-  refuses([](double v) { return Triangular{{.min = 0.5, .max = v}}; }, "Triangular: max must be finite and >= min",
-          {{0.25, "0.25"}, {infinity, "inf"}, {not_a_number, "nan"}});
-  CHECK(error_of([] { Triangular{{.half_period = 0}}; }) ==
-        "invalid_argument: polyak::Triangular: half_period must be >= 1, got 0");
 }
 
 TEST_CASE("LinearCycle falls within each cycle and ends at min") {
@@ -187,13 +128,6 @@ TEST_CASE("LinearCycle falls within each cycle and ends at min") {
   // At min exactly, whatever the rounding of max and of f.
   const LinearCycle uneven{{.max = 0.3, .min = 0.1, .period = 7}};
   for (std::uint64_t t = 6; t < 70; t += 7) CHECK(uneven(t) == 0.1);
-
-  refuses([](double v) { return LinearCycle{{.min = v}}; }, "LinearCycle: min must be finite and >= 0",
-          negative_or_not_finite);
-  refuses([](double v) { return LinearCycle{{.max = v, .min = 0.5}}; }, "LinearCycle: max must be finite and >= min",
-          {{0.25, "0.25"}, {infinity, "inf"}, {not_a_number, "nan"}});
-  CHECK(error_of([] { LinearCycle{{.period = 0}}; }) ==
-        "invalid_argument: polyak::LinearCycle: period must be >= 1, got 0");
 }
 
 TEST_CASE("SwaAnneal anneals from where the rate was and holds") {
@@ -224,10 +158,6 @@ TEST_CASE("SwaAnneal anneals from where the rate was and holds") {
     CHECK(first_values(SwaAnneal{{.before = 9, .start = 2, .target = 1}}, 4) == std::vector<double>{9, 9, 1, 1});
     CHECK(SwaAnneal{{.target = 0.5}}(0) == 0.5);
   }
-  SECTION("errors") {
-    refuses([](double v) { return SwaAnneal{{.target = v}}; }, "SwaAnneal: target must be finite and >= 0",
-            negative_or_not_finite);
-  }
 }
 
 TEST_CASE("what has no sensible default must be given") {
@@ -238,13 +168,6 @@ TEST_CASE("what has no sensible default must be given") {
         "invalid_argument: polyak::Triangular: half_period must be >= 1, got 0");
   CHECK(error_of([] { LinearCycle{{.max = 1, .min = 0}}; }) ==
         "invalid_argument: polyak::LinearCycle: period must be >= 1, got 0");
-}
-
-TEST_CASE("a number inside a schedule is checked with it") {
-  refuses([](double v) { return LinearWarmup{{.then = v}}; }, "LinearWarmup: then must be finite and >= 0",
-          negative_or_not_finite);
-  refuses([](double v) { return SwaAnneal{{.before = v}}; }, "SwaAnneal: before must be finite and >= 0",
-          negative_or_not_finite);
 }
 
 TEST_CASE("a hyperparameter is a number or a schedule") {

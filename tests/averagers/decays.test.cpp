@@ -6,7 +6,6 @@
 #include <functional>
 #include <limits>
 #include <numbers>
-#include <string>
 #include <vector>
 
 #include "catch.hpp"
@@ -15,8 +14,6 @@
 using namespace polyak;
 using support::close;
 using support::error_of;
-using support::infinity;
-using support::not_a_number;
 
 namespace {
 
@@ -44,12 +41,6 @@ TEST_CASE("DecayWarmup rises as (1 + k)/(10 + k) to its limit") {
   }
   CHECK(DecayWarmup{{}}.complement(huge, 1) == 1 - 0.9999);
   CHECK(DecayWarmup{{.limit = 0}}(1000) == 0);
-
-  const std::string rule = "invalid_argument: polyak::DecayWarmup: limit must be in [0, 1), got ";
-  CHECK(error_of([] { DecayWarmup{{.limit = 1}}; }) == rule + "1");
-  CHECK(error_of([] { DecayWarmup{{.limit = -0.5}}; }) == rule + "-0.5");
-  CHECK(error_of([] { DecayWarmup{{.limit = not_a_number}}; }) == rule + "nan");
-  CHECK(error_of([] { DecayWarmup{{.limit = -infinity}}; }) == rule + "-inf");
 }
 
 TEST_CASE("InverseGammaDecay is 1 - (1 + k/gamma)^-power within its bounds") {
@@ -73,21 +64,6 @@ TEST_CASE("InverseGammaDecay is 1 - (1 + k/gamma)^-power within its bounds") {
     const long double exact = std::pow(1 + static_cast<long double>(k) / 3, -0.75L);
     CHECK(close(unbounded.complement(k, 1), static_cast<double>(exact), 4 * epsilon));
   }
-
-  const std::string who = "invalid_argument: polyak::InverseGammaDecay: ";
-  for (const double bad : {0.0, -1.0, infinity, not_a_number}) {
-    const std::string got = ", got " + detail::to_text(bad);
-    CHECK(error_of([&] { InverseGammaDecay{{.gamma = bad}}; }) == who + "gamma must be finite and > 0" + got);
-    CHECK(error_of([&] { InverseGammaDecay{{.power = bad}}; }) == who + "power must be finite and > 0" + got);
-  }
-  for (const double bad : {1.0, -0.5, not_a_number}) {
-    CHECK(error_of([&] { InverseGammaDecay{{.max = bad}}; }) ==
-          who + "max must be in [0, 1), got " + detail::to_text(bad));
-  }
-  for (const double bad : {0.75, -0.5, not_a_number, -infinity}) {
-    CHECK(error_of([&] { InverseGammaDecay{{.min = bad, .max = 0.5}}; }) ==
-          who + "min must be in [0, max], got " + detail::to_text(bad));
-  }
 }
 
 TEST_CASE("HalfLife halves every h steps, however far apart the folds are") {
@@ -104,11 +80,6 @@ TEST_CASE("HalfLife halves every h steps, however far apart the folds are") {
     }
   }
   CHECK(HalfLife{{}}.complement(5, 1000) == 0.5);
-
-  for (const double bad : {0.0, -2.0, infinity, not_a_number}) {
-    CHECK(error_of([&] { HalfLife{{.steps = bad}}; }) ==
-          "invalid_argument: polyak::HalfLife: steps must be finite and > 0, got " + detail::to_text(bad));
-  }
 }
 
 TEST_CASE("a decay is a number, a function of the folds or an object that knows the complement") {

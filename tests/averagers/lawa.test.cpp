@@ -237,12 +237,6 @@ TEST_CASE("Lawa costs k + 1 vectors of memory") {
 }
 #endif
 
-TEST_CASE("Lawa refuses options out of range") {
-  CHECK(error_of([] { Lawa lawa{{.window = 0}}; }) == "invalid_argument: polyak::Lawa: window must be >= 1, got 0");
-  CHECK(error_of([] { Lawa lawa{{.every = 0}}; }) == "invalid_argument: polyak::Lawa: every must be >= 1, got 0");
-  CHECK(error_of([] { Lawa lawa{{.window = 1}}; }) == "nothing");
-}
-
 TEST_CASE("Lawa takes the shadow that suits the weights, and its place among other averages") {
   Averaged of_half{Sgd<Eigen::half>{}, Lawa{{.window = 2}}};
   static_assert(std::is_same_v<decltype(of_half.average()), const Eigen::VectorXf&>);

@@ -13,9 +13,6 @@
 using namespace polyak;
 using Eigen::VectorXd;
 using support::close;
-using support::error_of;
-using support::infinity;
-using support::not_a_number;
 
 TEST_CASE("PolynomialAverage on 1, 2, 4, 8") {
   CHECK(close(weights::of_powers_of_two(PolynomialAverage{{.eta = 0}}), 15.0 / 4, 1e-15));
@@ -74,16 +71,6 @@ TEST_CASE("PolynomialAverage folds when it should, and starts again") {
   weights::check_life([](std::uint64_t start,
                          std::uint64_t every) { return PolynomialAverage{{.eta = 2, .start = start, .every = every}}; },
                       "polyak::PolynomialAverage");
-}
-
-TEST_CASE("PolynomialAverage refuses options out of range") {
-  const auto error = [](double eta) { return error_of([&] { PolynomialAverage average{{.eta = eta}}; }); };
-  const std::string refused = "invalid_argument: polyak::PolynomialAverage: eta must be finite and >= 0, got ";
-  CHECK(error(0) == "nothing");
-  CHECK(error(1e6) == "nothing");
-  CHECK(error(-0.5) == refused + "-0.5");
-  CHECK(error(infinity) == refused + "inf");
-  CHECK(error(not_a_number) == refused + "nan");
 }
 
 TEST_CASE("PolynomialAverage takes the shadow that suits the weights") {

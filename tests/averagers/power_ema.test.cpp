@@ -14,7 +14,6 @@ using Eigen::VectorXd;
 using support::close;
 using support::error_of;
 using support::infinity;
-using support::not_a_number;
 
 namespace {
 
@@ -114,25 +113,11 @@ TEST_CASE("PowerEma folds when it should, and starts again") {
       "polyak::PowerEma");
 }
 
-TEST_CASE("PowerEma refuses options out of range") {
-  const auto gamma = [](double g) { return error_of([&] { PowerEma power{{.gamma = g}}; }); };
+TEST_CASE("PowerEma takes a width or an exponent, the widest one but for rounding") {
   const auto width = [](double w) { return error_of([&] { PowerEma power{{.relative_width = w}}; }); };
-  const std::string bad_gamma = "invalid_argument: polyak::PowerEma: gamma must be finite and >= 0, got ";
   const std::string bad_width = "invalid_argument: polyak::PowerEma: relative_width must be in (0, 1/sqrt(12)], got ";
-  CHECK(gamma(0) == "nothing");
-  CHECK(gamma(1000) == "nothing");
-  CHECK(gamma(-0.5) == bad_gamma + "-0.5");
-  CHECK(gamma(infinity) == bad_gamma + "inf");
-  CHECK(gamma(not_a_number) == bad_gamma + "nan");
-  CHECK(width(1e-6) == "nothing");
-  CHECK(width(0.2886) == "nothing");
-  CHECK(width(0) == bad_width + "0");
-  CHECK(width(-0.1) == bad_width + "-0.1");
-  CHECK(width(0.289) == bad_width + "0.289");
-  CHECK(width(std::sqrt((1 + 0.9e-10) / 12)) == "nothing");  // by rounding
+  CHECK(width(std::sqrt((1 + 0.9e-10) / 12)) == "nothing");
   CHECK(width(std::sqrt((1 + 1.5e-10) / 12)).starts_with(bad_width));
-  CHECK(width(infinity) == bad_width + "inf");
-  CHECK(width(not_a_number) == bad_width + "nan");
   CHECK(error_of([] { (void)power_of_relative_width(0.5); }) == bad_width + "0.5");
   CHECK(error_of([] { PowerEma power{{.gamma = 1, .relative_width = 0.125}}; }) ==
         "invalid_argument: polyak::PowerEma: gamma and relative_width must not both be given, got 0.125");
