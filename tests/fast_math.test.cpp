@@ -8,11 +8,17 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "catch.hpp"
+#include "parts/averagers.hpp"
+#include "parts/optimizers.hpp"
+#include "parts/schedules.hpp"
+#include "parts/wrappers.hpp"
 
 // -ffast-math lets the compiler assume that there is no NaN and no infinity, so a comparison with one may come out
 // either way. Options must be refused all the same.
@@ -45,6 +51,27 @@ const double bad_numbers[] = {from_bits(0x7FF8'0000'0000'0000), from_bits(0x7FF0
                               from_bits(0xFFF0'0000'0000'0000)};
 const char* const bad_texts[] = {"nan", "inf", "-inf"};
 
+/// Constructs a part with NaN and the infinities for each of its real options: construct_with(option, number).
+void check_options(const std::string& part, std::span<const parts::Option> options,
+                   const std::function<void(const parts::Option&, double)>& construct_with) {
+  for (const auto& option : options) {
+    if (!option.is_real) continue;
+    for (int i = 0; i < 3; ++i) {
+      CHECK(message_of([&] { construct_with(option, bad_numbers[i]); }) ==
+            "polyak::" + part + ": " + option.name + " " + option.range.rule + ", got " + bad_texts[i]);
+    }
+  }
+}
+
+template <class Row, class Construct>
+void check_row(Row row, const Construct& construct) {
+  check_options(row.name, row.options, [&](const parts::Option& option, double bad) {
+    auto options = parts::base<Row>();
+    option.set(&options, bad);
+    construct(options);
+  });
+}
+
 std::uint64_t bits_of(double x) {
   std::uint64_t bits;
   std::memcpy(&bits, &x, sizeof bits);
@@ -54,52 +81,22 @@ std::uint64_t bits_of(double x) {
 }  // namespace
 
 TEST_CASE("with -ffast-math: NaN and infinity are refused") {
-  for (int i = 0; i < 3; ++i) {
-    const double bad = bad_numbers[i];
-    const std::string got = std::string(", got ") + bad_texts[i];
-    const auto refused = [&](const std::string& rule, auto make) { CHECK(message_of(make) == rule + got); };
-    refused("polyak::Sgd: learning_rate must be finite and >= 0", [&] { Sgd{{.learning_rate = bad}}; });
-    refused("polyak::Sgd: momentum must be finite and >= 0", [&] { Sgd{{.momentum = bad}}; });
-    refused("polyak::Sgd: dampening must be finite", [&] { Sgd{{.dampening = bad}}; });
-    refused("polyak::Sgd: weight_decay must be finite and >= 0", [&] { Sgd{{.weight_decay = bad}}; });
-    refused("polyak::Ema: decay must be in [0, 1)", [&] { Ema{{.decay = bad}}; });
-    refused("polyak::Constant: value must be finite and >= 0", [&] { Constant{bad}; });
-    refused("polyak::InverseTime: initial must be finite and >= 0", [&] { InverseTime{{.initial = bad}}; });
-    refused("polyak::InverseTime: timescale must be finite and > 0", [&] { InverseTime{{.timescale = bad}}; });
-    refused("polyak::InverseTime: power must be finite and >= 0", [&] { InverseTime{{.power = bad}}; });
-    refused("polyak::BottouDecay: lambda must be finite and >= 0", [&] { BottouDecay{{.lambda = bad}}; });
-    refused("polyak::StepDecay: factor must be finite and >= 0", [&] { StepDecay{{.factor = bad}}; });
-    refused("polyak::Cosine: final must be finite and >= 0", [&] { Cosine{{.final = bad}}; });
-    refused("polyak::LinearWarmup: start_factor must be in [0, 1]", [&] { LinearWarmup{{.start_factor = bad}}; });
-    refused("polyak::Triangular: min must be finite and >= 0", [&] { Triangular{{.min = bad}}; });
-    refused("polyak::Triangular: max must be finite and >= min", [&] { Triangular{{.max = bad}}; });
-    refused("polyak::LinearCycle: max must be finite and >= min", [&] { LinearCycle{{.max = bad}}; });
-    refused("polyak::SwaAnneal: target must be finite and >= 0", [&] { SwaAnneal{{.target = bad}}; });
-    refused("polyak::DecayWarmup: limit must be in [0, 1)", [&] { DecayWarmup{{.limit = bad}}; });
-    refused("polyak::InverseGammaDecay: gamma must be finite and > 0", [&] { InverseGammaDecay{{.gamma = bad}}; });
-    refused("polyak::InverseGammaDecay: power must be finite and > 0", [&] { InverseGammaDecay{{.power = bad}}; });
-    refused("polyak::InverseGammaDecay: min must be in [0, max]", [&] { InverseGammaDecay{{.min = bad}}; });
-    refused("polyak::InverseGammaDecay: max must be in [0, 1)", [&] { InverseGammaDecay{{.max = bad}}; });
-    refused("polyak::HalfLife: steps must be finite and > 0", [&] { HalfLife{{.steps = bad}}; });
-    refused("polyak::Adam: learning_rate must be finite and >= 0", [&] { Adam{{.learning_rate = bad}}; });
-    refused("polyak::Adam: beta1 must be in [0, 1)", [&] { Adam{{.beta1 = bad}}; });
-    refused("polyak::AdamW: beta2 must be in [0, 1)", [&] { AdamW{{.beta2 = bad}}; });
-    refused("polyak::AdamW: epsilon must be finite and >= 0", [&] { AdamW{{.epsilon = bad}}; });
-    refused("polyak::NAdam: momentum_decay must be finite and >= 0", [&] { NAdam{{.momentum_decay = bad}}; });
-    refused("polyak::RMSprop: alpha must be in [0, 1)", [&] { RMSprop{{.alpha = bad}}; });
-    refused("polyak::Adagrad: initial_accumulator must be finite and >= 0",
-            [&] { Adagrad{{.initial_accumulator = bad}}; });
-    refused("polyak::Lion: beta2 must be in [0, 1)", [&] { Lion{{.beta2 = bad}}; });
-    refused("polyak::Sgd: weight_decay_factor of block 0 must be finite and >= 0",
-            [&] { Sgd{{.blocks = {{.weight_decay_factor = bad}}}}; });
-    refused("polyak::ClipNorm: max_norm must be finite and > 0", [&] { ClipNorm{Sgd{}, {.max_norm = bad}}; });
-    refused("polyak::ClipValue: max_value must be finite and > 0", [&] { ClipValue{Sgd{}, {.max_value = bad}}; });
-    refused("polyak::Lookahead: alpha must be in (0, 1]", [&] { Lookahead{Sgd{}, {.alpha = bad}}; });
-    refused("polyak::PolynomialAverage: eta must be finite and >= 0", [&] { PolynomialAverage{{.eta = bad}}; });
-    refused("polyak::PowerEma: gamma must be finite and >= 0", [&] { PowerEma{{.gamma = bad}}; });
-    refused("polyak::PowerEma: relative_width must be in (0, 1/sqrt(12)]", [&] { PowerEma{{.relative_width = bad}}; });
-    refused("polyak::AnytimeTailAverage: fraction must be in (0, 1]", [&] { AnytimeTailAverage{{.fraction = bad}}; });
-  }
+  parts::for_each(parts::optimizers, [](auto row) {
+    using Optimizer = typename decltype(row)::template type<double>;
+    check_row(row, [](const auto& options) { Optimizer optimizer(options); });
+  });
+  parts::for_each(parts::averagers, [](auto row) {
+    using Averager = typename decltype(row)::template type<default_shadow>;
+    check_row(row, [](const auto& options) { Averager averager(options); });
+  });
+  parts::for_each(parts::wrappers, [](auto row) {
+    check_row(row, [](const auto& options) { (void)parts::wrapped<decltype(row)>(Sgd<double>(), options); });
+  });
+  const auto check_schedule = [](auto row) {
+    check_row(row, [](const auto& options) { (void)parts::made<decltype(row)>(options); });
+  };
+  parts::for_each(parts::schedules, check_schedule);
+  parts::for_each(parts::decays, check_schedule);
 }
 
 TEST_CASE("with -ffast-math: what a schedule gives is refused before anything moves") {

@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "catch.hpp"
+#include "parts/averagers.hpp"
+#include "parts/optimizers.hpp"
+#include "parts/wrappers.hpp"
 #include "support.hpp"
 
 // The ends of what sizes and indices can be: nothing, one, and more than fits.
@@ -23,63 +25,72 @@ using support::error_of;
 
 namespace {
 
-/// Three steps, so that first folds and later ones are seen, on no coordinates, on one, and on a set with empty blocks
-/// around one: which must be alike.
+/// Assertions take long to compile, and what asks for them here is compiled for every part.
+void check(const std::string& name, const std::string& what, bool good) {
+  INFO(name << ": " << what);
+  CHECK(good);
+}
+
+/// Steps enough that every variant is past its first fold and a later one, on no coordinates, on one, and on a set with
+/// empty blocks around one: which must be alike.
+constexpr int steps = 12;
+
 template <class Optimizer>
 void check_none_and_one(const char* name, const Optimizer& fresh) {
-  INFO(name);
   Optimizer none = fresh, one = fresh, set = fresh, empty_set = fresh;
   VectorXd nothing, theta{{2}}, layer{{2}};
   MatrixXd no_rows(0, 3), no_cols(3, 0);
   const VectorXd g{{0.5}};
-  for (int t = 0; t < 3; ++t) {
+  bool alike = true;
+  for (int t = 0; t < steps; ++t) {
     const bool taken = one.step(theta, g);
-    REQUIRE(none.step(nothing, VectorXd()) == taken);
-    REQUIRE(set.step(ParameterSet{no_rows, layer, no_cols}, ParameterSet{no_rows, g, no_cols}) == taken);
-    REQUIRE(empty_set.step(ParameterSet{no_rows, no_cols}, ParameterSet{no_rows, no_cols}) == taken);
-    REQUIRE(support::same_bits(theta, layer));
+    alike = none.step(nothing, VectorXd()) == taken && alike;
+    alike = set.step(ParameterSet{no_rows, layer, no_cols}, ParameterSet{no_rows, g, no_cols}) == taken && alike;
+    alike = empty_set.step(ParameterSet{no_rows, no_cols}, ParameterSet{no_rows, no_cols}) == taken && alike;
+    alike = support::same_bits(theta, layer) && alike;
   }
-  CHECK(nothing.size() == 0);
-  CHECK(theta[0] != 2);
-  CHECK(support::error_of([&] { none.step(theta, g); }) != "nothing");
+  check(name, "steps are alike", alike);
+  check(name, "no coordinate stays none", nothing.size() == 0);
+  check(name, "one coordinate moves", theta[0] != 2);
+  check(name, "one coordinate is refused after none", error_of([&] { none.step(theta, g); }) != "nothing");
 }
 
 template <class Averager>
-void check_average_of_none_and_one(const Averager& averager) {
+void check_average_of_none_and_one(const char* name, const Averager& averager) {
   Averaged<Sgd<>, Averager> none{Sgd{}, averager};
   Averaged<Sgd<>, Averager> set{Sgd{}, averager};
   VectorXd nothing, theta{{2}};
   MatrixXd no_rows(0, 3);
-  for (int t = 0; t < 3; ++t) {
+  for (int t = 0; t < steps; ++t) {
     none.step(nothing, nothing);
     set.step(ParameterSet{no_rows, theta}, ParameterSet{no_rows, theta});
   }
-  REQUIRE(none.has_average());
-  CHECK(none.average().size() == 0);
-  CHECK(none.average_or(nothing).size() == 0);
+  check(name, "there is an average", none.has_average());
+  check(name, "the average of nothing is empty", none.average().size() == 0 && none.average_or(nothing).size() == 0);
   none.copy_average_to(nothing);
-  CHECK(error_of([&] { none.copy_average_to(theta); }) != "nothing");
+  check(name, "the average of nothing is not one number", error_of([&] { none.copy_average_to(theta); }) != "nothing");
   {
     const auto guard = none.swap_in(nothing);
-    CHECK(error_of([&] { none.step(nothing, nothing); }).find("swapped in") != std::string::npos);
+    check(name, "no step is taken while nothing is swapped in",
+          support::has(error_of([&] { none.step(nothing, nothing); }), "swapped in"));
   }
   none.step(nothing, nothing);
 
-  REQUIRE(set.average().size() == 1);
-  CHECK(set.average_block(0).rows() == 0);
-  CHECK(set.average_block(0).cols() == 3);
-  CHECK(set.average_block(1)(0, 0) == set.average()[0]);
+  check(name, "the average has one coordinate", set.average().size() == 1);
+  check(name, "the blocks of the average have the shapes of the set",
+        set.average_block(0).rows() == 0 && set.average_block(0).cols() == 3 &&
+            set.average_block(1)(0, 0) == set.average()[0]);
   const VectorXd trained = theta;
   {
     const auto guard = set.swap_in(ParameterSet{no_rows, theta});
-    CHECK(theta[0] == set.average()[0]);
+    check(name, "the average is swapped in", theta[0] == set.average()[0]);
   }
-  CHECK(theta == trained);
+  check(name, "the weights are swapped back", theta == trained);
 
   Averager alone = averager;
   if constexpr (requires { alone.start_from(nothing); }) alone.start_from(nothing);
-  alone.update(nothing);
-  CHECK(alone.average().size() == 0);
+  for (int t = 0; t < steps; ++t) alone.update(nothing);
+  check(name, "alone, the average of nothing is empty", alone.average().size() == 0);
 }
 
 template <class Index>
@@ -93,30 +104,16 @@ std::string error_of_index(std::size_t features, Index index) {
 }  // namespace
 
 TEST_CASE("no coordinate and one are parameters like any other, to every optimizer and wrapper") {
-  check_none_and_one("Sgd", Sgd{{.learning_rate = 0.1, .momentum = 0.5, .nesterov = true}});
-  check_none_and_one("Adam", Adam{{.amsgrad = true}});
-  check_none_and_one("AdamW", AdamW{});
-  check_none_and_one("NAdam", NAdam{});
-  check_none_and_one("RMSprop", RMSprop{{.momentum = 0.5, .centered = true}});
-  check_none_and_one("Adagrad", Adagrad{});
-  check_none_and_one("Lion", Lion{});
-  check_none_and_one("ClipNorm", ClipNorm{Sgd{}, {.max_norm = 0.1}});
-  check_none_and_one("ClipValue", ClipValue{Sgd{}, {.max_value = 0.1}});
-  check_none_and_one("SkipNonFinite", SkipNonFinite{Sgd{}});
-  check_none_and_one("Accumulate", Accumulate{Sgd{}, {.micro_batches = 2}});
-  check_none_and_one("Lookahead", Lookahead{Sgd{}, {.every = 2}});
+  const auto check_each = [](const char* name, const auto& optimizer) { check_none_and_one(name, optimizer); };
+  parts::for_each_optimizer<double>(check_each);
+  parts::for_each_wrapper(Sgd{}, check_each);
   check_none_and_one("all", Averaged{Accumulate{Lookahead{ClipNorm{SkipNonFinite{AdamW{}}}}}, Ema{}, Lawa{}});
 }
 
 TEST_CASE("no coordinate and one are averaged like any other") {
-  check_average_of_none_and_one(Ema{});
-  check_average_of_none_and_one(Ema{{.bias_correction = false}});
-  check_average_of_none_and_one(TailAverage{});
-  check_average_of_none_and_one(Swa{});
-  check_average_of_none_and_one(PolynomialAverage{});
-  check_average_of_none_and_one(PowerEma{});
-  check_average_of_none_and_one(AnytimeTailAverage{});
-  check_average_of_none_and_one(Lawa{{.window = 2}});
+  const auto check_each = [](const char* name, const auto& averager) { check_average_of_none_and_one(name, averager); };
+  parts::for_each_averager<default_shadow>(check_each);
+  check_each("Ema from the weights", Ema{{.bias_correction = false}});
 }
 
 TEST_CASE("an empty range of blocks is a parameter set without coordinates") {
