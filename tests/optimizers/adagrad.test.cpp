@@ -1,7 +1,6 @@
 #include <polyak/optimizers/adagrad.hpp>
 
 #include <cmath>
-#include <cstdint>
 #include <vector>
 
 #include "checks.hpp"
@@ -55,28 +54,4 @@ TEST_CASE("Adagrad takes what cannot be as it comes") {
   CHECK(std::isnan(theta[0]));
   CHECK(std::isnan(theta[1]));
   CHECK(theta[2] < 3);
-}
-
-TEMPLATE_TEST_CASE("Adagrad is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
-  const AdagradOptions options{
-      .learning_rate = 0.1, .learning_rate_decay = 0.1, .weight_decay = 0.1, .initial_accumulator = 0.5};
-  checks::check_holders(Adagrad<TestType>(options));
-  checks::check_sizes(Adagrad<TestType>{{.learning_rate = 0.1}});
-  checks::check_against_double(Adagrad<TestType>(options), Adagrad<double>(options));
-}
-
-TEST_CASE("Adagrad can be copied, reset and given options by block") {
-  checks::check_life(Adagrad<double>{{.learning_rate = 0.1, .learning_rate_decay = 0.5, .initial_accumulator = 2}});
-  checks::check_blocks<Adagrad<double>>(AdagradOptions{.initial_accumulator = 1});
-}
-
-TEST_CASE("Adagrad refuses options out of range") {
-  using checks::check_option;
-  checks::check_common_options<Adagrad<>, AdagradOptions>("polyak::Adagrad");
-  check_option<Adagrad<>, AdagradOptions>("polyak::Adagrad", checks::nonnegative("learning_rate_decay"),
-                                          [](AdagradOptions& o, double x) { o.learning_rate_decay = x; });
-  check_option<Adagrad<>, AdagradOptions>("polyak::Adagrad", checks::nonnegative("initial_accumulator"),
-                                          [](AdagradOptions& o, double x) { o.initial_accumulator = x; });
-  check_option<Adagrad<>, AdagradOptions>("polyak::Adagrad", checks::nonnegative("epsilon"),
-                                          [](AdagradOptions& o, double x) { o.epsilon = x; });
 }

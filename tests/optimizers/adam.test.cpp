@@ -1,7 +1,6 @@
 #include <polyak/optimizers/adam.hpp>
 
 #include <cmath>
-#include <cstdint>
 #include <vector>
 
 #include "checks.hpp"
@@ -111,40 +110,4 @@ TEST_CASE("Adam takes what cannot be as it comes") {
   CHECK(std::isnan(theta[0]));
   CHECK(std::isnan(theta[1]));
   CHECK(theta[2] < 3);
-}
-
-TEMPLATE_TEST_CASE("Adam is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
-  const AdamOptions options{.learning_rate = 0.1, .beta2 = 0.9, .weight_decay = 0.1, .amsgrad = true};
-  checks::check_holders(Adam<TestType>(options));
-  checks::check_sizes(Adam<TestType>{{.learning_rate = 0.1}});
-  checks::check_against_double(Adam<TestType>(options), Adam<double>(options));
-}
-
-TEMPLATE_TEST_CASE("AdamW is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
-  const AdamWOptions options{.learning_rate = 0.1, .beta2 = 0.9, .weight_decay = 0.1};
-  checks::check_holders(AdamW<TestType>(options));
-  checks::check_sizes(AdamW<TestType>{{.learning_rate = 0.1, .amsgrad = true}});
-  checks::check_against_double(AdamW<TestType>(options), AdamW<double>(options));
-}
-
-TEST_CASE("Adam can be copied, reset and given options by block") {
-  checks::check_life(Adam<double>{{.learning_rate = 0.1, .beta2 = 0.5, .amsgrad = true}});
-  checks::check_life(AdamW<float>{{.learning_rate = 0.1}});
-  checks::check_blocks<Adam<double>>(AdamOptions{});
-  checks::check_blocks<AdamW<double>>(AdamWOptions{.amsgrad = true});
-}
-
-TEST_CASE("Adam refuses options out of range") {
-  using checks::check_option;
-  checks::check_common_options<Adam<>, AdamOptions>("polyak::Adam");
-  checks::check_common_options<AdamW<>, AdamWOptions>("polyak::AdamW");
-  const auto beta1 = [](auto& o, double x) { o.beta1 = x; };
-  const auto beta2 = [](auto& o, double x) { o.beta2 = x; };
-  const auto epsilon = [](auto& o, double x) { o.epsilon = x; };
-  check_option<Adam<>, AdamOptions>("polyak::Adam", checks::fraction("beta1"), beta1);
-  check_option<Adam<>, AdamOptions>("polyak::Adam", checks::fraction("beta2"), beta2);
-  check_option<Adam<>, AdamOptions>("polyak::Adam", checks::nonnegative("epsilon"), epsilon);
-  check_option<AdamW<>, AdamWOptions>("polyak::AdamW", checks::fraction("beta1"), beta1);
-  check_option<AdamW<>, AdamWOptions>("polyak::AdamW", checks::fraction("beta2"), beta2);
-  check_option<AdamW<>, AdamWOptions>("polyak::AdamW", checks::nonnegative("epsilon"), epsilon);
 }

@@ -12,6 +12,7 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -56,7 +57,27 @@ struct Run {
   std::vector<Vector<Scalar>> gradients;
 };
 
-/// What an optimizer makes of a run of one vector by itself, with averages that are shown each iterate after the step.
+/// What is wrong, each in a line of its own. It is asserted once and outside of templates, since assertions take long
+/// to compile.
+class Errors {
+ public:
+  explicit Errors(std::string of) : of_(std::move(of)) {}
+
+  void expect(bool good, const std::string& what) {
+    if (!good) text_ += of_ + ": " + what + '\n';
+  }
+  void expect(bool good, const std::string& where, const char* what) {
+    if (!good) expect(good, where + ": " + what);
+  }
+  void check() const { CHECK(text_ == ""); }
+
+ private:
+  std::string of_;
+  std::string text_;
+};
+
+/// What an optimizer makes of a run of one vector by itself, with averages that are shown the iterate after each step
+/// that was taken.
 template <class Optimizer>
 struct Separate {
   using Scalar = typename Optimizer::scalar_type;
@@ -65,7 +86,9 @@ struct Separate {
   Separate(Optimizer optimizer, const Run<Scalar>& run) : theta(run.start) {
     textbook.start_from(theta);
     for (const auto& gradient : run.gradients) {
-      CHECK(optimizer.step(theta, gradient));
+      taken.push_back(optimizer.step(theta, gradient));
+      if (!taken.back()) continue;
+      ++steps;
       ema.update(theta);
       textbook.update(theta);
       tail.update(theta);
@@ -75,12 +98,19 @@ struct Separate {
   }
 
   Vector<Scalar> theta;
+  std::vector<bool> taken;
+  std::uint64_t steps = 0;
   polyak::Ema<Shadow> ema{{.decay = 0.9}};
   polyak::Ema<Shadow> textbook{{.decay = 0.5, .bias_correction = false}};
   polyak::TailAverage<Shadow> tail{{.start = 2}};
   polyak::Lawa<Shadow> lawa{{.window = 2}};
   bool moved = false;
 };
+
+template <class A, class B>
+bool same_averages(const A& a, const B& b) {
+  return a.has_average() == b.has_average() && (!a.has_average() || same_vectors(a.average(), b.average()));
+}
 
 template <class Optimizer>
 bool counts(const Optimizer& optimizer, std::uint64_t steps) {
@@ -90,66 +120,64 @@ bool counts(const Optimizer& optimizer, std::uint64_t steps) {
 
 /// However the weights are held, their bits and those of their averages are the same.
 template <class Optimizer>
-void check_holders(const Optimizer& fresh) {
+void check_holders(const std::string& name, const Optimizer& fresh) {
   using Scalar = typename Optimizer::scalar_type;
-  INFO(name_of<Scalar>());
+  Errors errors(name + " of " + name_of<Scalar>());
   const Run<Scalar> run(holders::size);
   const Separate<Optimizer> expected(fresh, run);
-  CHECK(expected.moved);
-  // Assertions take long to compile, and what follows is compiled for every holder.
-  std::string wrong;
-  const auto expect = [&wrong](bool good, const char* holder, const char* what) {
-    if (!good) wrong += std::string(holder) + ": " + what + '\n';
-  };
+  errors.expect(expected.moved, "no weight has moved");
   const auto check = [&](const char* holder, auto&& params, auto&& gradient, const auto& of_params,
                          const auto& of_gradient) {
     const auto train = [&](auto& optimizer) {
       of_params.write(run.start);
-      for (const auto& g : run.gradients) {
-        of_gradient.write(g);
-        expect(optimizer.step(params, gradient), holder, "a step was not taken");
-        expect(same_vectors(of_gradient.read(), g), holder, "a gradient was written to");
+      for (std::size_t t = 0; t < run.gradients.size(); ++t) {
+        of_gradient.write(run.gradients[t]);
+        errors.expect(optimizer.step(params, gradient) == expected.taken[t], holder, "a step was not taken, or was");
+        errors.expect(same_vectors(of_gradient.read(), run.gradients[t]), holder, "a gradient was written to");
       }
-      expect(same_vectors(of_params.read(), expected.theta), holder, "other weights");
+      errors.expect(same_vectors(of_params.read(), expected.theta), holder, "other weights");
     };
     if constexpr (std::is_same_v<Scalar, double>) {
       Optimizer alone = fresh;
       train(alone);
-      expect(counts(alone, run.gradients.size()), holder, "another count of steps");
+      errors.expect(counts(alone, expected.steps), holder, "another count of steps");
     }
     polyak::Averaged averaged{fresh, polyak::Ema{{.decay = 0.9}}, polyak::TailAverage{{.start = 2}}};
     train(averaged);
-    expect(counts(averaged.optimizer(), run.gradients.size()), holder, "another count of steps, averaged");
-    expect(same_vectors(averaged.template average<0>(), expected.ema.average()), holder, "another Ema");
-    expect(same_vectors(averaged.template average<1>(), expected.tail.average()), holder, "another TailAverage");
+    errors.expect(counts(averaged.optimizer(), expected.steps), holder, "another count of steps, averaged");
+    errors.expect(same_averages(averaged.template averager<0>(), expected.ema), holder, "another Ema");
+    errors.expect(same_averages(averaged.template averager<1>(), expected.tail), holder, "another TailAverage");
   };
-  // What holds the weights is one thing, the scalar another: all pairs of them are tried with Sgd.
-  if constexpr (std::is_same_v<Scalar, double> || std::is_same_v<Optimizer, polyak::Sgd<Scalar>>) {
+  // What holds the weights is one thing, the rule and the scalar are another: every holder is tried with Sgd, of two.
+  if constexpr (std::is_same_v<Optimizer, polyak::Sgd<double>> || std::is_same_v<Optimizer, polyak::Sgd<float>>) {
     holders::for_each<Scalar>(check);
   } else {
     holders::for_each_kind<Scalar>(check);
   }
-  CHECK(wrong == "");
+  errors.check();
 }
 
 /// An average in the optimizer's loop is the one that is shown the weights afterwards, at every length the loops and
 /// the slices may break at, and with the vector cut anywhere.
 template <class Optimizer>
-void check_sizes(const Optimizer& fresh) {
+void check_sizes(const std::string& name, const Optimizer& fresh) {
   using Scalar = typename Optimizer::scalar_type;
-  INFO(name_of<Scalar>());
+  Errors errors(name + " of " + name_of<Scalar>());
   constexpr Eigen::Index slice = 4096 / sizeof(Scalar);
   for (const Eigen::Index n :
        {Eigen::Index(0), Eigen::Index(1), Eigen::Index(15), Eigen::Index(31), Eigen::Index(32), Eigen::Index(33),
         Eigen::Index(64), Eigen::Index(95), slice - 1, slice, slice + 1, 2 * slice, 2 * slice + 33}) {
-    INFO(n << " coordinates");
+    const std::string size = std::to_string(n) + " coordinates";
     const Run<Scalar> run(n, static_cast<std::uint64_t>(n) + 1);
     const Separate<Optimizer> expected(fresh, run);
     const auto check = [&](auto averaged, auto compare) {
       Vector<Scalar> theta = run.start;
-      for (const auto& g : run.gradients) CHECK(averaged.step(theta, g));
-      CHECK(same_vectors(theta, expected.theta));
-      compare(averaged);
+      for (std::size_t t = 0; t < run.gradients.size(); ++t) {
+        errors.expect(averaged.step(theta, run.gradients[t]) == expected.taken[t], size,
+                      "a step was not taken, or was");
+      }
+      errors.expect(same_vectors(theta, expected.theta), size, "other weights");
+      errors.expect(compare(averaged), size, "another average");
 
       auto cut = averaged;
       cut.reset();
@@ -158,29 +186,32 @@ void check_sizes(const Optimizer& fresh) {
       using ConstMap = Eigen::Map<const Vector<Scalar>>;
       const Eigen::Index a = n / 3, b = n - n / 7;
       for (const auto& g : run.gradients) {
-        CHECK(cut.step(
+        cut.step(
             polyak::ParameterSet{Map(theta.data(), a), Map(theta.data() + a, b - a), Map(theta.data() + b, n - b)},
-            polyak::ParameterSet{ConstMap(g.data(), a), ConstMap(g.data() + a, b - a), ConstMap(g.data() + b, n - b)}));
+            polyak::ParameterSet{ConstMap(g.data(), a), ConstMap(g.data() + a, b - a), ConstMap(g.data() + b, n - b)});
       }
-      CHECK(same_vectors(theta, expected.theta));
-      compare(cut);
+      errors.expect(same_vectors(theta, expected.theta), size, "other weights of the vector in parts");
+      errors.expect(compare(cut), size, "another average of the vector in parts");
     };
-    check(polyak::Averaged{fresh, polyak::Ema{{.decay = 0.9}}},
-          [&](const auto& averaged) { CHECK(same_vectors(averaged.average(), expected.ema.average())); });
+    check(polyak::Averaged{fresh, polyak::Ema{{.decay = 0.9}}, polyak::TailAverage{{.start = 2}}},
+          [&](const auto& averaged) {
+            return same_averages(averaged.template averager<0>(), expected.ema) &&
+                   same_averages(averaged.template averager<1>(), expected.tail);
+          });
     // A window cannot be folded coordinate by coordinate, and a start must be seen before the step.
     check(polyak::Averaged{fresh, polyak::Ema{{.decay = 0.5, .bias_correction = false}}, polyak::Lawa{{.window = 2}}},
           [&](const auto& averaged) {
-            CHECK(same_vectors(averaged.template average<0>(), expected.textbook.average()));
-            CHECK(same_vectors(averaged.template average<1>(), expected.lawa.average()));
+            return (expected.steps == 0 || same_averages(averaged.template averager<0>(), expected.textbook)) &&
+                   same_averages(averaged.template averager<1>(), expected.lawa);
           });
   }
+  errors.check();
 }
 
 /// In any scalar it goes where it goes in double, but for rounding.
 template <class Optimizer, class InDouble>
-void check_against_double(Optimizer optimizer, InDouble in_double) {
+void check_against_double(const std::string& name, Optimizer optimizer, InDouble in_double) {
   using Scalar = typename Optimizer::scalar_type;
-  INFO(name_of<Scalar>());
   const Run<Scalar> run(100);
   Vector<Scalar> theta = run.start;
   Eigen::VectorXd expected = theta.template cast<double>();
@@ -191,9 +222,11 @@ void check_against_double(Optimizer optimizer, InDouble in_double) {
     optimizer.step(theta, g);
     in_double.step(expected, g.template cast<double>().eval());
   }
-  const double error = support::largest(theta.template cast<double>() - expected);
-  CHECK(error <= 10 * epsilon * scale);
-  CHECK(support::largest(expected) <= 10 * scale);
+  Errors errors(name + " of " + name_of<Scalar>());
+  errors.expect(support::largest(theta.template cast<double>() - expected) <= 10 * epsilon * scale,
+                "goes elsewhere than in double");
+  errors.expect(support::largest(expected) <= 10 * scale, "diverges in double");
+  errors.check();
 }
 
 /// Where one weight goes along these gradients.
@@ -224,8 +257,9 @@ void check_path(const Optimizer& optimizer, double theta, const std::vector<doub
 
 /// Copies go their own way from where they are made, and reset goes back to the beginning.
 template <class Optimizer>
-void check_life(const Optimizer& fresh) {
+void check_life(const std::string& name, const Optimizer& fresh) {
   using Scalar = typename Optimizer::scalar_type;
+  Errors errors(name + " of " + name_of<Scalar>());
   const Run<Scalar> run(40), other(40, 8);
   const auto train = [](Optimizer& optimizer, Vector<Scalar> theta, const Run<Scalar>& along, std::size_t from,
                         std::size_t to) {
@@ -234,7 +268,7 @@ void check_life(const Optimizer& fresh) {
   };
   Optimizer whole = fresh;
   const auto expected = train(whole, run.start, run, 0, 5);
-  CHECK(whole.steps() == 5);
+  errors.expect(whole.steps() == 5, "five steps are counted otherwise");
 
   Optimizer first = fresh;
   const auto half = train(first, run.start, run, 0, 2);
@@ -243,31 +277,33 @@ void check_life(const Optimizer& fresh) {
   train(assigned, other.start, other, 0, 3);
   assigned = first;
   train(first, other.start, other, 2, 5);
-  CHECK(copy.steps() == 2);
-  CHECK(same_vectors(train(copy, half, run, 2, 5), expected));
-  CHECK(same_vectors(train(assigned, half, run, 2, 5), expected));
+  errors.expect(copy.steps() == 2, "a copy counts the steps of the original");
+  errors.expect(same_vectors(train(copy, half, run, 2, 5), expected), "a copy goes on elsewhere");
+  errors.expect(same_vectors(train(assigned, half, run, 2, 5), expected), "what was assigned to goes on elsewhere");
 
   copy.reset();
-  CHECK(copy.steps() == 0);
-  CHECK(same_vectors(train(copy, run.start, run, 0, 5), expected));
+  errors.expect(copy.steps() == 0, "reset leaves the count of steps");
+  errors.expect(same_vectors(train(copy, run.start, run, 0, 5), expected), "reset leaves a state");
   copy.reset();
   const Run<Scalar> longer(77);  // a run of another size
   Optimizer again = fresh;
-  CHECK(same_vectors(train(copy, longer.start, longer, 0, 5), train(again, longer.start, longer, 0, 5)));
+  errors.expect(same_vectors(train(copy, longer.start, longer, 0, 5), train(again, longer.start, longer, 0, 5)),
+                "reset leaves a state that shows in a longer run");
 
   copy.set_learning_rate(0);
-  CHECK(copy.learning_rate() == 0);
+  errors.expect(copy.learning_rate() == 0, "the learning rate is not the one that was set");
   copy.reset();
-  CHECK(copy.learning_rate() == 0);
+  errors.expect(copy.learning_rate() == 0, "reset changes the learning rate");
   copy.set_learning_rate([](std::uint64_t t) { return 0.5 / static_cast<double>(1 + t); });
-  CHECK(copy.learning_rate() == 0.5);
+  errors.expect(copy.learning_rate() == 0.5, "a schedule that was set starts otherwise");
   train(copy, run.start, run, 0, 3);
-  CHECK(copy.learning_rate() == 0.125);
+  errors.expect(copy.learning_rate() == 0.125, "a schedule that was set goes on otherwise");
+  errors.check();
 }
 
 /// Options by block do what two optimizers would, each with its own.
 template <class Optimizer, class Options>
-void check_blocks(Options options) {
+void check_blocks(const std::string& name, Options options) {
   using Scalar = typename Optimizer::scalar_type;
   options.learning_rate = 0.25;
   options.weight_decay = 0.5;
@@ -289,71 +325,32 @@ void check_blocks(Options options) {
     first.step(a_alone, run.gradients[t]);
     second.step(b_alone, other.gradients[t]);
   }
-  CHECK(same_vectors(a, a_alone));
-  CHECK(same_vectors(b, b_alone));
+  Errors errors(name + " of " + name_of<Scalar>());
+  errors.expect(same_vectors(a, a_alone), "the first block goes elsewhere than alone");
+  errors.expect(same_vectors(b, b_alone), "the second block goes elsewhere than alone");
   Optimizer without = plain;
   Vector<Scalar> c = run.start;
   for (const auto& g : run.gradients) without.step(c, g);
-  CHECK(!same_vectors(a, c));
+  errors.expect(!same_vectors(a, c), "the options of a block change nothing");
+  errors.check();
 }
 
-struct Rule {
-  std::string text;
-  std::vector<double> good;
-  std::vector<double> bad;
-};
-
-inline const std::vector<double> not_finite{support::not_a_number, support::infinity, -support::infinity};
-
-inline Rule nonnegative(const std::string& member) {
-  return {member + " must be finite and >= 0", {0, 1e-300, 1, 1e300}, {-1e-300, -1}};
-}
-inline Rule fraction(const std::string& member) {
-  return {member + " must be in [0, 1)", {0, 1e-300, 0.5, 0.9999999999999999}, {-1e-300, -1, 1, 1.5}};
-}
-
-/// Refuses what breaks the rule, NaN and infinity, with the name, the rule and the value; takes the rest. set(options,
-/// value) sets the member.
-template <class Optimizer, class Options, class Set>
-void check_option(const std::string& name, const Rule& rule, Set set) {
-  const auto error = [&](double value) {
-    return error_of([&] {
-      Options options;
-      set(options, value);
-      Optimizer optimizer(options);
-    });
-  };
-  for (const double value : rule.good) CHECK(error(value) == "nothing");
-  for (const auto* values : {&rule.bad, &not_finite}) {
-    for (const double value : *values) {
-      const std::string expected = "invalid_argument: " + name + ": " + rule.text + ", got ";
-      CHECK(error(value) == expected + polyak::detail::to_text(value));
-    }
-  }
-}
-
-/// The options that all have: the learning rate, as a number, set and from a schedule, and those of blocks.
+/// A learning rate that a schedule gives is checked in the step that meets it, which then changes nothing, and one that
+/// is set when it is set. Options for blocks need as many blocks.
 template <class Optimizer, class Options>
-void check_common_options(const std::string& name) {
-  const std::string refused = "invalid_argument: " + name + ": ";
-  check_option<Optimizer, Options>(name, nonnegative("learning_rate"),
-                                   [](Options& o, double x) { o.learning_rate = x; });
-  check_option<Optimizer, Options>(name, nonnegative("weight_decay"), [](Options& o, double x) { o.weight_decay = x; });
-  check_option<Optimizer, Options>(name, nonnegative("learning_rate_factor of block 1"), [](Options& o, double x) {
-    o.blocks = {{}, {.learning_rate_factor = x}};
-  });
-  check_option<Optimizer, Options>(name, nonnegative("weight_decay_factor of block 0"),
-                                   [](Options& o, double x) { o.blocks = {{.weight_decay_factor = x}}; });
-
-  Optimizer optimizer(Options{});
-  CHECK(error_of([&] { optimizer.set_learning_rate(-1); }) ==
-        refused + "learning_rate must be finite and >= 0, got -1");
-  CHECK(error_of([&] { optimizer.set_learning_rate(support::not_a_number); }) ==
-        refused + "learning_rate must be finite and >= 0, got nan");
-  CHECK(optimizer.learning_rate() == Options{}.learning_rate(0));
-
-  // What a schedule gives is seen in the step that meets it, which then changes nothing.
+void check_rates(const std::string& name) {
   using Scalar = typename Optimizer::scalar_type;
+  const std::string refused = "invalid_argument: polyak::" + name + ": ";
+  Errors errors(name);
+  const auto expect_error = [&](const std::string& expected, const std::string& error) {
+    errors.expect(error == refused + expected, error);
+  };
+  Optimizer optimizer(Options{});
+  expect_error("learning_rate must be finite and >= 0, got -1", error_of([&] { optimizer.set_learning_rate(-1); }));
+  expect_error("learning_rate must be finite and >= 0, got nan",
+               error_of([&] { optimizer.set_learning_rate(support::not_a_number); }));
+  errors.expect(optimizer.learning_rate() == Options{}.learning_rate(0), "a learning rate that is refused is set");
+
   Run<Scalar> run(3);
   Options scheduled;
   scheduled.learning_rate = [](std::uint64_t t) { return t == 2 ? support::not_a_number : 0.5; };
@@ -362,23 +359,24 @@ void check_common_options(const std::string& name) {
   fails.step(run.start, run.gradients[1]);
   Optimizer before = fails;
   const Vector<Scalar> theta = run.start;
-  CHECK(error_of([&] { fails.step(run.start, run.gradients[2]); }) ==
-        refused + "learning_rate must be finite and >= 0, got nan");
-  CHECK(same_vectors(run.start, theta));
-  CHECK(fails.steps() == 2);
+  expect_error("learning_rate must be finite and >= 0, got nan",
+               error_of([&] { fails.step(run.start, run.gradients[2]); }));
+  errors.expect(same_vectors(run.start, theta), "a step that is refused moves");
+  errors.expect(fails.steps() == 2, "a step that is refused counts");
   fails.set_learning_rate(0.5);
   before.set_learning_rate(0.5);
   Vector<Scalar> other = theta;
   fails.step(run.start, run.gradients[2]);
   before.step(other, run.gradients[2]);
-  CHECK(same_vectors(run.start, other));
+  errors.expect(same_vectors(run.start, other), "a step that is refused changes the state");
 
   Options grouped;
   grouped.blocks = {{}, {}};
   Optimizer two(grouped);
-  CHECK(error_of([&] { two.step(run.start, run.gradients[0]); }) ==
-        refused + "options for each block need as many blocks, 2, got 1");
-  CHECK(two.steps() == 0);
+  expect_error("options for each block need as many blocks, 2, got 1",
+               error_of([&] { two.step(run.start, run.gradients[0]); }));
+  errors.expect(two.steps() == 0, "a step of too few blocks counts");
+  errors.check();
 }
 
 }  // namespace checks

@@ -1,7 +1,6 @@
 #include <polyak/optimizers/lion.hpp>
 
 #include <cmath>
-#include <cstdint>
 #include <vector>
 
 #include "checks.hpp"
@@ -53,25 +52,4 @@ TEST_CASE("Lion does not hide a gradient that is not a number") {
   CHECK(std::isnan(theta[0]));
   CHECK(theta[1] == 2 - 0.0001);
   CHECK(theta[2] == 3 + 0.0001);
-}
-
-TEMPLATE_TEST_CASE("Lion is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
-  const LionOptions options{.learning_rate = 0.1, .weight_decay = 0.1};
-  checks::check_holders(Lion<TestType>(options));
-  checks::check_sizes(Lion<TestType>(options));
-  checks::check_against_double(Lion<TestType>(options), Lion<double>(options));
-}
-
-TEST_CASE("Lion can be copied, reset and given options by block") {
-  checks::check_life(Lion<double>{{.learning_rate = 0.1, .weight_decay = 0.1}});
-  checks::check_blocks<Lion<double>>(LionOptions{});
-}
-
-TEST_CASE("Lion refuses options out of range") {
-  using checks::check_option;
-  checks::check_common_options<Lion<>, LionOptions>("polyak::Lion");
-  check_option<Lion<>, LionOptions>("polyak::Lion", checks::fraction("beta1"),
-                                    [](LionOptions& o, double x) { o.beta1 = x; });
-  check_option<Lion<>, LionOptions>("polyak::Lion", checks::fraction("beta2"),
-                                    [](LionOptions& o, double x) { o.beta2 = x; });
 }

@@ -1,7 +1,6 @@
 #include <polyak/optimizers/nadam.hpp>
 
 #include <cmath>
-#include <cstdint>
 #include <vector>
 
 #include "checks.hpp"
@@ -56,29 +55,4 @@ TEST_CASE("NAdam takes what cannot be as it comes") {
   CHECK(std::isnan(theta[0]));
   CHECK(std::isnan(theta[1]));
   CHECK(theta[2] < 3);
-}
-
-TEMPLATE_TEST_CASE("NAdam is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
-  const NAdamOptions options{.learning_rate = 0.1, .beta2 = 0.9, .weight_decay = 0.1};
-  checks::check_holders(NAdam<TestType>(options));
-  checks::check_sizes(NAdam<TestType>(options));
-  checks::check_against_double(NAdam<TestType>(options), NAdam<double>(options));
-}
-
-TEST_CASE("NAdam can be copied, reset and given options by block") {
-  checks::check_life(NAdam<double>{{.learning_rate = 0.1, .momentum_decay = 0.5}});
-  checks::check_blocks<NAdam<double>>(NAdamOptions{});
-}
-
-TEST_CASE("NAdam refuses options out of range") {
-  using checks::check_option;
-  checks::check_common_options<NAdam<>, NAdamOptions>("polyak::NAdam");
-  check_option<NAdam<>, NAdamOptions>("polyak::NAdam", checks::fraction("beta1"),
-                                      [](NAdamOptions& o, double x) { o.beta1 = x; });
-  check_option<NAdam<>, NAdamOptions>("polyak::NAdam", checks::fraction("beta2"),
-                                      [](NAdamOptions& o, double x) { o.beta2 = x; });
-  check_option<NAdam<>, NAdamOptions>("polyak::NAdam", checks::nonnegative("epsilon"),
-                                      [](NAdamOptions& o, double x) { o.epsilon = x; });
-  check_option<NAdam<>, NAdamOptions>("polyak::NAdam", checks::nonnegative("momentum_decay"),
-                                      [](NAdamOptions& o, double x) { o.momentum_decay = x; });
 }

@@ -1,7 +1,6 @@
 #include <polyak/optimizers/rmsprop.hpp>
 
 #include <cmath>
-#include <cstdint>
 #include <vector>
 
 #include "checks.hpp"
@@ -98,40 +97,4 @@ TEST_CASE("RMSprop takes what cannot be as it comes") {
       CHECK(theta[2] < 3);
     }
   }
-}
-
-TEMPLATE_TEST_CASE("RMSprop is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
-  const RMSpropOptions all{.learning_rate = 0.05, .alpha = 0.9, .weight_decay = 0.1, .momentum = 0.5, .centered = true};
-  const RMSpropOptions bare{.learning_rate = 0.05, .alpha = 0.9};
-  checks::check_holders(RMSprop<TestType>(all));
-  checks::check_sizes(RMSprop<TestType>(all));
-  checks::check_sizes(RMSprop<TestType>(bare));
-  checks::check_against_double(RMSprop<TestType>(all), RMSprop<double>(all));
-  checks::check_against_double(RMSprop<TestType>(bare), RMSprop<double>(bare));
-  auto heavy = bare;
-  heavy.momentum = 0.9;
-  checks::check_sizes(RMSprop<TestType>(heavy));
-  checks::check_against_double(RMSprop<TestType>(heavy), RMSprop<double>(heavy));
-  auto centered = bare;
-  centered.centered = true;
-  checks::check_sizes(RMSprop<TestType>(centered));
-  checks::check_against_double(RMSprop<TestType>(centered), RMSprop<double>(centered));
-}
-
-TEST_CASE("RMSprop can be copied, reset and given options by block") {
-  checks::check_life(RMSprop<double>{{.learning_rate = 0.1}});
-  checks::check_life(RMSprop<double>{{.learning_rate = 0.1, .momentum = 0.5, .centered = true}});
-  checks::check_blocks<RMSprop<double>>(RMSpropOptions{});
-  checks::check_blocks<RMSprop<double>>(RMSpropOptions{.momentum = 0.5, .centered = true});
-}
-
-TEST_CASE("RMSprop refuses options out of range") {
-  using checks::check_option;
-  checks::check_common_options<RMSprop<>, RMSpropOptions>("polyak::RMSprop");
-  check_option<RMSprop<>, RMSpropOptions>("polyak::RMSprop", checks::fraction("alpha"),
-                                          [](RMSpropOptions& o, double x) { o.alpha = x; });
-  check_option<RMSprop<>, RMSpropOptions>("polyak::RMSprop", checks::nonnegative("epsilon"),
-                                          [](RMSpropOptions& o, double x) { o.epsilon = x; });
-  check_option<RMSprop<>, RMSpropOptions>("polyak::RMSprop", checks::nonnegative("momentum"),
-                                          [](RMSpropOptions& o, double x) { o.momentum = x; });
 }

@@ -10,7 +10,6 @@
 #include "support.hpp"
 
 using namespace polyak;
-using Eigen::MatrixXd;
 using Eigen::VectorXd;
 using support::error_of;
 using support::infinity;
@@ -174,25 +173,11 @@ TEST_CASE("the learning rate is read and set in the middle of training") {
   CHECK(sgd.options().learning_rate(0) == 8);
 }
 
-TEST_CASE("Sgd refuses options out of range") {
+TEST_CASE("Sgd takes nesterov with momentum and without dampening alone") {
   const std::string who = "invalid_argument: polyak::Sgd: ";
-  CHECK(built({.learning_rate = -0.5}) == who + "learning_rate must be finite and >= 0, got -0.5");
-  CHECK(built({.learning_rate = not_a_number}) == who + "learning_rate must be finite and >= 0, got nan");
-  CHECK(built({.learning_rate = infinity}) == who + "learning_rate must be finite and >= 0, got inf");
-  CHECK(built({.momentum = -0.5}) == who + "momentum must be finite and >= 0, got -0.5");
-  CHECK(built({.momentum = not_a_number}) == who + "momentum must be finite and >= 0, got nan");
-  CHECK(built({.momentum = infinity}) == who + "momentum must be finite and >= 0, got inf");
-  CHECK(built({.dampening = not_a_number}) == who + "dampening must be finite, got nan");
-  CHECK(built({.dampening = -infinity}) == who + "dampening must be finite, got -inf");
-  CHECK(built({.weight_decay = -0.25}) == who + "weight_decay must be finite and >= 0, got -0.25");
-  CHECK(built({.weight_decay = not_a_number}) == who + "weight_decay must be finite and >= 0, got nan");
-  CHECK(built({.weight_decay = infinity}) == who + "weight_decay must be finite and >= 0, got inf");
   CHECK(built({.momentum = 0.9, .dampening = 0.5, .nesterov = true}) ==
         who + "dampening must be 0 with nesterov, got 0.5");
   CHECK(built({.nesterov = true}) == who + "momentum must be > 0 with nesterov, got 0");
-
-  CHECK(built({}) == "nothing");
-  CHECK(built({.learning_rate = 0, .momentum = 0, .dampening = -2, .weight_decay = 0}) == "nothing");
   CHECK(built({.momentum = 0.9, .nesterov = true}) == "nothing");
   CHECK(built({.momentum = Constant(0), .nesterov = true}) == "nothing");
 }

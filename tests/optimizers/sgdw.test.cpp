@@ -1,15 +1,13 @@
 #include <polyak/optimizers/sgd.hpp>
 
-#include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "checks.hpp"
 
-// Sgd with decoupled weight decay, and what it has to pass as every optimizer does.
+// Sgd with decoupled weight decay.
 
 using namespace polyak;
-using checks::check_path;
 using checks::path;
 
 namespace {
@@ -59,27 +57,4 @@ TEST_CASE("without weight decay it makes no difference whether it is decoupled")
     decoupled.step(b, g);
   }
   CHECK(checks::same_vectors(a, b));
-}
-
-TEMPLATE_TEST_CASE("Sgd is the same for every holder, size and average", "", POLYAK_TEST_SCALARS) {
-  const SgdOptions decoupled{
-      .learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1, .decoupled_weight_decay = true};
-  checks::check_holders(Sgd<TestType>(decoupled));
-  checks::check_sizes(Sgd<TestType>(decoupled));
-  checks::check_sizes(Sgd<TestType>{{.learning_rate = 0.1}});
-  checks::check_sizes(Sgd<TestType>{{.learning_rate = 0.1, .momentum = 0.5, .dampening = 0.2, .weight_decay = 0.1}});
-  checks::check_against_double(Sgd<TestType>(decoupled), Sgd<double>(decoupled));
-}
-
-TEST_CASE("Sgd can be copied, reset and given options by block") {
-  checks::check_life(Sgd<double>{{.learning_rate = 0.1, .momentum = 0.9, .dampening = 0.1, .weight_decay = 0.1}});
-  checks::check_blocks<Sgd<double>>(SgdOptions{.momentum = 0.5});
-  checks::check_blocks<Sgd<double>>(SgdOptions{.momentum = 0.5, .nesterov = true, .decoupled_weight_decay = true});
-  checks::check_blocks<Sgd<float>>(SgdOptions{});
-}
-
-TEST_CASE("Sgd refuses options out of range, those of blocks too") {
-  checks::check_common_options<Sgd<>, SgdOptions>("polyak::Sgd");
-  checks::check_option<Sgd<>, SgdOptions>("polyak::Sgd", checks::nonnegative("momentum"),
-                                          [](SgdOptions& o, double x) { o.momentum = x; });
 }

@@ -12,7 +12,6 @@
 using namespace polyak;
 using Eigen::VectorXd;
 using support::close;
-using support::error_of;
 using support::infinity;
 using support::not_a_number;
 using support::whole_step;
@@ -160,12 +159,6 @@ TEST_CASE("ClipNorm around an optimizer that steps whole is the same") {
   CHECK(in_slices.clipped() < 5);
 }
 
-TEMPLATE_TEST_CASE("ClipNorm is the same for every holder, size and average", "", float, double, Eigen::half) {
-  const ClipNorm clip{Sgd<TestType>{{.learning_rate = 0.1, .momentum = 0.9}}, {.max_norm = 2}};
-  checks::check_holders(clip);
-  checks::check_sizes(clip);
-}
-
 TEST_CASE("a step of ClipNorm that throws counts for nothing") {
   bool fails = false;
   ClipNorm clip{Sgd{{.learning_rate =
@@ -185,15 +178,7 @@ TEST_CASE("a step of ClipNorm that throws counts for nothing") {
   CHECK(clip.optimizer().steps() == 1);
 }
 
-TEST_CASE("ClipNorm refuses options out of range, is copied and reset") {
-  const auto error = [](double max_norm) { return error_of([&] { ClipNorm clip{Sgd{}, {.max_norm = max_norm}}; }); };
-  const std::string refused = "invalid_argument: polyak::ClipNorm: max_norm must be finite and > 0, got ";
-  CHECK(error(1e-300) == "nothing");
-  CHECK(error(1e300) == "nothing");
-  CHECK(error(0) == refused + "0");
-  CHECK(error(-1) == refused + "-1");
-  CHECK(error(infinity) == refused + "inf");
-  CHECK(error(not_a_number) == refused + "nan");
+TEST_CASE("ClipNorm is copied and reset") {
   CHECK(ClipNorm{Sgd{}}.options().max_norm == 1);
 
   ClipNorm clip{Sgd{}, {.max_norm = 2}};
