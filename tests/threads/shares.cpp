@@ -11,6 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "parts/optimizers.hpp"
+#include "parts/wrappers.hpp"
+
 // Steps shared by threads of the standard library as OpenMP's would share them, which ThreadSanitizer understands,
 // where it does not know the locks of OpenMP. Built and run once more under it.
 
@@ -85,12 +88,12 @@ bool check_averaged(std::string_view name, const Optimizer& optimizer) {
 }  // namespace
 
 int main() {
-  bool good = check_averaged("Sgd", Sgd{{.learning_rate = 0.125, .momentum = 0.5, .nesterov = true}});
-  good &= check_averaged("Adam", Adam{{.amsgrad = true}});
-  good &= check_averaged("NAdam", NAdam{});
-  good &= check_averaged("RMSprop", RMSprop{{.momentum = 0.5, .centered = true}});
-  good &= check_averaged("Adagrad", Adagrad{});
-  good &= check_averaged("Lion", Lion{});
-  good &= check_averaged("wrapped", Accumulate{Lookahead{ClipNorm{ClipValue{SkipNonFinite{AdamW{}}}}, {.every = 2}}});
+  bool good = true;
+  const auto check_each = [&good](std::string_view name, const auto& optimizer) {
+    good = check_averaged(name, optimizer) && good;
+  };
+  parts::for_each_optimizer<double>(check_each);
+  parts::for_each_wrapper(AdamW{}, check_each);
+  check_each("wrapped", Accumulate{Lookahead{ClipNorm{ClipValue{SkipNonFinite{AdamW{}}}}, {.every = 2}}});
   return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -8,11 +8,14 @@
 #include <cstring>
 #include <iostream>
 #include <random>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "parts/averagers.hpp"
+#include "parts/optimizers.hpp"
+#include "parts/wrappers.hpp"
 
 #if defined(_OPENMP) && (!defined(POLYAK_USE_OPENMP) || POLYAK_USE_OPENMP)
 #include <omp.h>
@@ -102,9 +105,9 @@ void run(std::string_view name, const Optimizer& fresh, const std::vector<Sizes>
 }
 
 template <class Optimizer>
-void run_averaged(std::string_view name, const Optimizer& optimizer) {
+void run_averaged(const std::string& name, const Optimizer& optimizer) {
   run<double>(name, optimizer);
-  run<double>(std::string(name) + " with averages",
+  run<double>(name + " with averages",
               Averaged{optimizer, Ema{{.decay = 0.5}}, Ema{{.decay = 0.75, .bias_correction = false}},
                        Swa{{.start = 2, .period = 2}}});
 }
@@ -135,15 +138,11 @@ void run_averager(std::string_view name, const Averager& averager) {
 }
 
 template <class Optimizer>
-void run_wrapped(std::string_view name, const Optimizer& optimizer) {
-  const Averaged averaged{optimizer, Ema{{.decay = 0.5}}, Lawa{{.window = 2}}};
-  const auto named = [name](std::string_view wrapper) { return std::string(wrapper).append(" around ").append(name); };
-  run<double>(named("ClipNorm"), ClipNorm{averaged, {.max_norm = 3}});
-  run<double>(named("ClipValue"), ClipValue{averaged, {.max_value = 0.5}});
-  run<double>(named("SkipNonFinite"), SkipNonFinite{averaged});
-  run<double>(named("Accumulate"), Accumulate{averaged, {.micro_batches = 2}});
-  run<double>(named("Lookahead"), Lookahead{averaged, {.every = 2}});
-  run<double>(named("Averaged, Accumulate, ClipNorm and Lookahead"),
+void run_wrapped(const std::string& name, const Optimizer& optimizer) {
+  parts::for_each_wrapper(
+      Averaged{optimizer, Ema{{.decay = 0.5}}, Lawa{{.window = 2}}},
+      [&](const std::string& wrapper, const auto& wrapped) { run<double>(wrapper + " around " + name, wrapped); });
+  run<double>("Averaged, Accumulate, ClipNorm and Lookahead around " + name,
               Averaged{Accumulate{ClipNorm{Lookahead{optimizer, {.every = 2}}}}, TailAverage{}});
 }
 
@@ -234,21 +233,11 @@ bool check_threads() { return true; }
 }  // namespace
 
 int main() {
-  run_averaged("Sgd", Sgd{{.learning_rate = 0.125}});
-  run_averaged("Nesterov", Sgd{{.learning_rate = 0.125, .momentum = 0.5, .nesterov = true, .weight_decay = 0.25}});
-  run_averaged("Adam", Adam{{.weight_decay = 0.25, .amsgrad = true}});
-  run_averaged("AdamW", AdamW{});
-  run_averaged("NAdam", NAdam{});
-  run_averaged("RMSprop", RMSprop{{.momentum = 0.5, .centered = true}});
-  run_averaged("Adagrad", Adagrad{});
-  run_averaged("Lion", Lion{});
-  run_averager("Ema", Ema{});
-  run_averager("TailAverage", TailAverage{});
-  run_averager("PolynomialAverage", PolynomialAverage{});
-  run_averager("PowerEma", PowerEma{});
-  run_averager("AnytimeTailAverage", AnytimeTailAverage{});
-  run_averager("Swa", Swa{});
-  run_averager("Lawa", Lawa{{.window = 2}});
+  parts::for_each_optimizer<double>([](const char* name, const auto& optimizer) { run_averaged(name, optimizer); });
+  // The first variant folds every step.
+  parts::for_each(parts::averagers, [](auto row) {
+    run_averager(row.name, typename decltype(row)::template type<default_shadow>(row.variants()[0]));
+  });
   run<double>("large", Averaged{AdamW{}, Ema{{.decay = 0.5}}, Lawa{{.window = 2}}}, large_layouts);
   run<float>("large", Sgd<float>{{.learning_rate = 0.125, .momentum = 0.5}}, large_layouts);
   run_wrapped("Sgd", Sgd{{.learning_rate = 0.125, .momentum = 0.5}});
