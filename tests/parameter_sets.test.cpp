@@ -13,6 +13,9 @@
 #include "allocation_counter.hpp"
 #include "catch.hpp"
 #include "holders.hpp"
+#include "parts/averagers.hpp"
+#include "parts/optimizers.hpp"
+#include "parts/wrappers.hpp"
 #include "support.hpp"
 
 using namespace polyak;
@@ -422,10 +425,16 @@ TEST_CASE("an average alone takes sets too") {
 
 namespace {
 
+/// Assertions take long to compile, and what follows is compiled for every averager.
+void check_same(const char* name, const char* what, bool same) {
+  INFO(name << ": " << what);
+  REQUIRE(same);
+}
+
 /// Averages of a set, however it is held and whichever way it is stepped, are those of the one vector it is.
 template <class Averager>
 void check_sets(const char* name, const Averager& averager) {
-  INFO(name);
+  const auto check = [name](const char* what, bool same) { check_same(name, what, same); };
   const Sgd sgd{{.learning_rate = 0.1, .momentum = 0.9}};
   Averaged of_vector{sgd, averager};
   Averaged fused{sgd, averager};
@@ -469,40 +478,31 @@ void check_sets(const char* name, const Averager& averager) {
     of_ranges.step(ranges, std::vector{std::span(g, 1200), std::span(g + 1200, 8), std::span(g + 1208, 12)});
     alone.update(set());
     alone_of_vector.update(theta);
-    REQUIRE(support::same_bits(memory.read(), theta));
-
-    const auto same = [](const auto& a, const auto& expected) {
-      REQUIRE(a.count() == expected.count());
-      REQUIRE(a.effective_sample_size() == expected.effective_sample_size());
-      if (expected.has_average()) REQUIRE(support::same_bits(a.average(), expected.average()));
+    const auto same = [&](const auto& a, const auto& expected) {
+      return a.count() == expected.count() && a.effective_sample_size() == expected.effective_sample_size() &&
+             (!expected.has_average() || support::same_bits(a.average(), expected.average()));
     };
-    same(fused.averager(), of_vector.averager());
-    same(sliced.averager(), of_vector.averager());
-    same(whole.averager(), of_vector.averager());
-    same(of_ranges.averager(), of_vector.averager());
-    same(alone, alone_of_vector);
+    const auto& expected = of_vector.averager();
+    check("the weights", support::same_bits(memory.read(), theta));
+    check("fused", same(fused.averager(), expected));
+    check("in slices", same(sliced.averager(), expected));
+    check("whole", same(whole.averager(), expected));
+    check("of ranges", same(of_ranges.averager(), expected));
+    check("alone", same(alone, alone_of_vector));
   }
   const VectorXd& expected = of_vector.average();
-  CHECK(fused.average_block(0) == Map<const MatrixXd>(expected.data(), 20, 60));
-  CHECK(fused.average_block(1) == Map<const RowMajorXd>(expected.data() + 1200, 4, 2));
-  CHECK(whole.average_block(1) == fused.average_block(1));
-  CHECK(alone.average_block(2).size() == 12);
+  check("block 0", fused.average_block(0) == Map<const MatrixXd>(expected.data(), 20, 60));
+  check("block 1", fused.average_block(1) == Map<const RowMajorXd>(expected.data() + 1200, 4, 2));
+  check("block 1, whole", whole.average_block(1) == fused.average_block(1));
+  check("block 2, alone", alone.average_block(2).size() == 12);
 }
 
 }  // namespace
 
 TEST_CASE("every averager folds a set as the one vector it is") {
-  check_sets("tail", TailAverage{{.start = 2}});
-  check_sets("SWA", Swa{{.period = 2}});
-  check_sets("EMA", Ema{{.decay = 0.75}});
-  check_sets("EMA without correction", Ema{{.decay = 0.75, .bias_correction = false}});
-  check_sets("EMA without correction, later", Ema{{.decay = 0.75, .bias_correction = false, .start = 3}});
-  check_sets("own gain", GainAverage{{.gain = [](std::uint64_t k) { return k == 1 ? 1 : 0.25; }}});
-  check_sets("polynomial", PolynomialAverage{{.eta = 3, .every = 2}});
-  check_sets("power", PowerEma{{.gamma = 2.5}});
-  check_sets("anytime tail", AnytimeTailAverage{{.fraction = 0.5}});
-  check_sets("window", Lawa{{.window = 3}});
-  check_sets("window, seldom", Lawa{{.window = 2, .start = 2, .every = 2}});
+  const auto check_each = [](const char* name, const auto& averager) { check_sets(name, averager); };
+  parts::for_each_averager<default_shadow>(check_each);
+  check_each("Ema from the weights", Ema{{.decay = 0.75, .bias_correction = false}});
 }
 
 TEST_CASE("an average is copied into sets of its blocks, of any scalar, or into one vector") {
@@ -699,6 +699,20 @@ TEST_CASE("no step of a set allocates after the first") {
   check("SkipNonFinite", SkipNonFinite{Sgd{}}, 0);
   check("Lookahead", Lookahead{Sgd{}, {.every = 2}}, 1);
   check("all", SkipNonFinite{ClipNorm{Averaged{ClipValue{Lookahead{AdamW{}}}, Ema{}}}}, 4);
+}
+
+TEST_CASE("no step of any part allocates after the first few") {
+  const auto check = [](const char* name, auto optimizer) {
+    Net net(1);
+    const Net gradient(1);
+    for (int t = 0; t < 12; ++t) optimizer.step(net.set(), gradient.set());
+    const auto allocations = allocation_counter::allocations_in([&] {
+      for (int t = 0; t < 12; ++t) optimizer.step(net.set(), gradient.set());
+    });
+    check_same(name, "no allocation", allocations == 0);
+  };
+  parts::for_each_optimizer<double>(check);
+  parts::for_each_wrapper(Sgd{}, check);
 }
 
 TEST_CASE("accumulating allocates at its first gradient and its first step") {

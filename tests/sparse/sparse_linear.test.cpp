@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "parts/averagers.hpp"
 #include "sanitized.hpp"
 #include "sparse/dense_model.hpp"
 #include "support.hpp"
@@ -82,6 +83,14 @@ TEST_CASE("Every averager agrees with the dense recursion over a long run", "[sp
     CHECK(compare_sgd(averager, {.learning_rate = 0.1}).error <= exact);
     CHECK(compare_sgd(averager, {.learning_rate = 0.1, .l2 = 1e-3}).error <= exact);
   };
+  SECTION("as the table of parts has them") {
+    parts::for_each_averager<default_shadow>([](const char* name, const auto& averager) {
+      if constexpr (GainAverager<std::remove_cvref_t<decltype(averager)>>) {
+        INFO(name);
+        CHECK(compare_sgd(averager, {.learning_rate = 0.1}, 20'000).error <= exact);
+      }
+    });
+  }
   SECTION("TailAverage") { check(TailAverage{}); }
   SECTION("TailAverage, delayed, every 7") { check(TailAverage{{.start = 1000, .every = 7}}); }
   SECTION("Swa") { check(Swa{{.start = many / 2, .period = 1000}}); }
