@@ -28,7 +28,6 @@ TEMPLATE_TEST_CASE("every averager goes on where it was saved", "[serialize]", P
   check_averagers<TestType, TestType>();
   check_averagers<TestType, wide_t<TestType>>();
 }
-TEST_CASE("every averager of double goes on where it was saved", "[serialize]") { check_averagers<double, double>(); }
 
 TEST_CASE("an average wider than its weights goes on where it was saved", "[serialize]") {
   check_resuming<double>(Ema<long double>{{.decay = 0.75}});

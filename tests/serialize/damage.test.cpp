@@ -3,17 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "parts/averagers.hpp"
-#include "parts/optimizers.hpp"
-#include "parts/schedules.hpp"
-#include "parts/wrappers.hpp"
-#include "serialize/resume.hpp"
+#include "serialize/checks.hpp"
 
 // Loading what is not all there, or not what it seems, throws and leaves an object as it was.
 
@@ -22,6 +17,7 @@ using serialize::Bytes;
 using serialize::load;
 using serialize::Run;
 using serialize::save;
+using serialize::Saveable;
 using support::error_of;
 
 namespace {
@@ -30,93 +26,10 @@ template <class Scalar, class Object>
 void train(Object& object, std::size_t steps, Eigen::Index n = 5) {
   const Run<Scalar> run(n, steps);
   auto theta = run.start;
-  for (const auto& gradient : run.gradients) {
-    if constexpr (requires { object.step(theta, gradient); }) {
-      object.step(theta, gradient);
-    } else {
-      theta -= gradient;
-      object.update(theta);
-    }
-  }
-}
-
-/// Loading threw, or what it did is no danger to the next step. Under the sanitizers this says more.
-template <class Object>
-void use_whatever_it_is(Object object, const Bytes& bytes) {
-  try {
-    load(bytes, object);
-    train<double>(object, 2);
-  } catch (const std::exception&) {
-  }
-}
-
-/// An archive that breaks off anywhere throws Truncated.
-void check_truncated(const std::string& name, const Bytes& whole, const std::function<void(const Bytes&)>& load_into) {
-  std::string wrong;
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    try {
-      load_into(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)));
-      wrong += "nothing was thrown at size " + std::to_string(size) + "\n";
-    } catch (const serialize::Truncated&) {
-    }
-  }
-  INFO(name);
-  CHECK(wrong == "");
-}
-
-void check_untouched(const std::string& name, bool untouched, bool loaded) {
-  INFO(name);
-  CHECK(untouched);
-  CHECK(loaded);
-}
-
-template <class Object>
-void check_damage(const std::string& name, const Object& fresh, std::size_t steps = 3) {
-  Object object = fresh;
-  train<double>(object, steps);
-  const Bytes whole = save(object);
-  Object other = fresh;
-  train<double>(other, 2, 3);
-  const Bytes before = save(other);
-  check_truncated(name, whole, [&](const Bytes& bytes) { load(bytes, other); });
-  const bool untouched = save(other) == before;
-  load(whole, other);
-  check_untouched(name, untouched, save(other) == whole);
-
-  for (std::size_t at = 0; at < whole.size(); ++at) {
-    for (const int flip : {0x01, 0x80}) {
-      Bytes damaged = whole;
-      damaged[at] = static_cast<std::uint8_t>(damaged[at] ^ flip);
-      use_whatever_it_is(fresh, damaged);
-    }
-  }
-}
-
-void check_version(const std::string& name, Bytes bytes, const std::function<void(const Bytes&)>& load_into) {
-  const auto error_at = [&](std::uint8_t version) {
-    bytes[0] = version;
-    return error_of([&] { load_into(bytes); });
-  };
-  REQUIRE(bytes[0] == 1);
-  CHECK(error_at(2) ==
-        "invalid_argument: polyak::" + name + ": the saved state has version 2, this polyak reads up to 1");
-  CHECK(error_at(0) == "invalid_argument: polyak::" + name + ": the saved state is damaged: it has version 0");
-}
-template <class Object>
-void check_version(const std::string& name, Object object) {
-  check_version(name, save(object), [&](const Bytes& bytes) { load(bytes, object); });
+  for (const auto& gradient : run.gradients) serialize::take_step(object, theta, gradient);
 }
 
 }  // namespace
-
-TEST_CASE("a state that breaks off, or is damaged, leaves everything as it was", "[serialize]") {
-  const auto check = [](const char* name, const auto& part) { check_damage(name, part); };
-  parts::for_each_optimizer<double>(check);
-  parts::for_each_averager<default_shadow>(check);
-  parts::for_each_wrapper(Sgd{{.learning_rate = LinearWarmup({.steps = 2}), .momentum = 0.5}}, check);
-  check("Ema", Ema{{.decay = [](std::uint64_t) { return 0.5; }, .bias_correction = true, .every = 2}});
-  check("Lawa", Lawa{{.window = 1000}});
-}
 
 TEST_CASE("a sparse model that breaks off in loading is left as it was", "[serialize]") {
   SparseAdagrad model({.features = 3, .outputs = 2, .l1 = 0.1}, Ema{{.decay = 0.5}});
@@ -135,22 +48,16 @@ TEST_CASE("a sparse model that breaks off in loading is left as it was", "[seria
   RowAverage used = average;
   used.step(table, std::vector{0}, [&] { table.row(0) *= 2; });
   const Bytes used_average = save(used);
-  check_truncated("SparseAdagrad", whole, [&](const Bytes& bytes) { load(bytes, other); });
-  check_truncated("RowAverage", used_average, [&](const Bytes& bytes) { load(bytes, average); });
+  serialize::check_truncated("SparseAdagrad", whole, [&](const Bytes& bytes) { load(bytes, other); });
+  serialize::check_truncated("RowAverage", used_average, [&](const Bytes& bytes) { load(bytes, average); });
   CHECK(save(other) == before);
   CHECK(save(average) == empty_average);
 }
 
-TEST_CASE("a newer version is refused, and one that never was", "[serialize]") {
-  const auto check = [](const char* name, const auto& part) { check_version(name, part); };
-  parts::for_each_optimizer<double>(check);
-  parts::for_each_averager<default_shadow>(check);
-  parts::for_each_wrapper(Sgd{}, check);
-  parts::for_each_schedule(parts::schedules, check);
-  parts::for_each_schedule(parts::decays, check);
-  check("Averaged", Averaged{Sgd{}, Ema{}});
-  check("SparseSgd", SparseSgd<>({.features = 2}));
-  check("RowAverage", RowAverage{Eigen::MatrixXd::Ones(2, 2)});
+TEST_CASE("a newer version of what is no part is refused, and one that never was", "[serialize]") {
+  serialize::check_version("Averaged", Saveable(Averaged{Sgd{}, Ema{}}));
+  serialize::check_version("SparseSgd", Saveable(SparseSgd<>({.features = 2})));
+  serialize::check_version("RowAverage", Saveable(RowAverage{Eigen::MatrixXd::Ones(2, 2)}));
 }
 
 TEST_CASE("what does not fit together is refused", "[serialize]") {

@@ -10,22 +10,12 @@ using namespace polyak;
 using serialize::check_resuming;
 using serialize::Run;
 
-namespace {
-
-template <class Scalar>
-void check_optimizers() {
-  parts::for_each_optimizer<Scalar>([](const char* name, const auto& optimizer) {
+TEMPLATE_TEST_CASE("every optimizer goes on where it was saved", "[serialize]", POLYAK_TEST_SCALARS) {
+  parts::for_each_optimizer<TestType>([](const char* name, const auto& optimizer) {
     INFO(name);
-    check_resuming<Scalar>(optimizer);
+    check_resuming<TestType>(optimizer);
   });
 }
-
-}  // namespace
-
-TEMPLATE_TEST_CASE("every optimizer goes on where it was saved", "[serialize]", POLYAK_TEST_SCALARS) {
-  check_optimizers<TestType>();
-}
-TEST_CASE("every optimizer of double goes on where it was saved", "[serialize]") { check_optimizers<double>(); }
 
 TEST_CASE("an optimizer goes on by any schedule", "[serialize]") {
   const auto check = [](const char* name, Hyperparameter rate) {

@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -15,16 +13,14 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "parts/averagers.hpp"
-#include "parts/optimizers.hpp"
-#include "parts/schedules.hpp"
-#include "parts/wrappers.hpp"
-#include "serialize/archive.hpp"
+#include "serialize/checks.hpp"
 #include "support.hpp"
 
 // An object loads what one with the same options has saved, and nothing else: the error says what differs.
 
 using namespace polyak;
+using serialize::refused;
+using serialize::Saveable;
 using support::error_of;
 
 namespace {
@@ -39,106 +35,12 @@ struct Halving {
   void for_each_option(const auto& visit) const { visit("initial", initial); }
 };
 
-/// Whatever can be saved and loaded: assertions take long to compile, and are compiled once for all of it.
-struct Saveable {
-  template <class T>
-  explicit Saveable(T of)
-      : object(new T(std::move(of)), [](void* o) { delete static_cast<T*>(o); }),
-        save_object([](void* o) { return serialize::save(*static_cast<T*>(o)); }),
-        load_object([](const serialize::Bytes& bytes, void* o) { serialize::load(bytes, *static_cast<T*>(o)); }) {}
-
-  serialize::Bytes save() const { return save_object(object.get()); }
-  std::string error_of_loading(const serialize::Bytes& bytes) const {
-    return error_of([&] { load_object(bytes, object.get()); });
-  }
-
-  std::unique_ptr<void, void (*)(void*)> object;
-  serialize::Bytes (*save_object)(void*);
-  void (*load_object)(const serialize::Bytes&, void*);
-};
-
-/// Loading what `saved` saves into `present`, which must stay as it was; and where there was an error, not the other
-/// way about either.
-std::string error_between(const Saveable& saved, const Saveable& present) {
-  const auto bytes = saved.save();
-  const auto before = present.save();
-  std::string error = present.error_of_loading(bytes);
-  if (error != "nothing") {
-    CHECK(present.save() == before);
-    CHECK(saved.error_of_loading(before) != "nothing");
-  }
-  return error;
-}
 template <class A, class B>
 std::string error_of_loading(A saved, B present) {
-  return error_between(Saveable(std::move(saved)), Saveable(std::move(present)));
-}
-
-/// "name: member must be x as in the saved state, got y".
-std::string refused(const std::string& name, const std::string& member, const std::string& saved,
-                    const std::string& present) {
-  return "invalid_argument: polyak::" + name + ": " + member + " must be " + saved + " as in the saved state, got " +
-         present;
-}
-
-/// Parts that differ in one option only: with(option, which) is one where it is one of the examples.
-void check_options(const std::string& part, std::span<const parts::Option> options,
-                   const std::function<Saveable(const parts::Option&, int)>& with) {
-  for (const auto& option : options) {
-    int which = 0;
-    for (const auto& difference : option.differences) {
-      if (difference.where == nullptr) break;
-      const Saveable saved = with(option, which++), present = with(option, which++);
-      CHECK(error_between(saved, present) ==
-            refused(part, option.name + std::string(difference.where), difference.saved, difference.present));
-      CHECK(error_between(saved, saved) == "nothing");
-    }
-  }
-}
-
-template <class Row, class Construct>
-void check_row(Row row, const Construct& construct) {
-  check_options(row.name, row.options, [&](const parts::Option& option, int which) {
-    auto options = parts::base<Row>();
-    option.set_example(&options, which);
-    return Saveable(construct(options));
-  });
+  return serialize::error_between(Saveable(std::move(saved)), Saveable(std::move(present)));
 }
 
 }  // namespace
-
-TEST_CASE("the options of optimizers are compared", "[serialize]") {
-  parts::for_each(parts::optimizers, [](auto row) {
-    check_row(row, [](const auto& options) { return typename decltype(row)::template type<double>(options); });
-  });
-}
-
-TEST_CASE("the options of averagers are compared", "[serialize]") {
-  parts::for_each(parts::averagers, [](auto row) {
-    check_row(row, [](const auto& options) { return typename decltype(row)::template type<default_shadow>(options); });
-  });
-}
-
-TEST_CASE("the options of wrappers are compared, and the optimizer inside", "[serialize]") {
-  parts::for_each(parts::wrappers, [](auto row) {
-    using Row = decltype(row);
-    const auto around = [](const Sgd<>& sgd) {
-      return [sgd](const auto& options) { return parts::wrapped<Row>(sgd, options); };
-    };
-    check_row(row, around(Sgd<>()));
-    const typename Row::Options options = parts::base<Row>();
-    CHECK(error_between(Saveable(around(Sgd<>())(options)), Saveable(around(Sgd<>{{.learning_rate = 0.5}})(options))) ==
-          refused("Sgd", "learning_rate", "0.01", "0.5"));
-  });
-}
-
-TEST_CASE("the options of schedules are compared", "[serialize]") {
-  const auto check = [](auto row) {
-    check_row(row, [](const auto& options) { return parts::made<decltype(row)>(options); });
-  };
-  parts::for_each(parts::schedules, check);
-  parts::for_each(parts::decays, check);
-}
 
 TEST_CASE("the scalars of wrappers are compared, and what is in an Averaged", "[serialize]") {
   const Sgd<> sgd;

@@ -3,10 +3,12 @@
 #include <polyak/polyak.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -102,10 +104,82 @@ struct Run {
   std::vector<Vector> gradients;
 };
 
-/// Assertions take long to compile, and what follows is compiled for every object.
-inline void check_resumed(bool moved, const std::string& differs) {
-  REQUIRE(moved);
-  CHECK(differs == "");
+/// One step, or where the object only averages, one fold of weights that move without it.
+template <class T, class Vector>
+void take_step(T& object, Vector& theta, const Vector& gradient) {
+  if constexpr (requires { object.step(theta, gradient); }) {
+    object.step(theta, gradient);
+  } else if constexpr (requires { object.update(theta); }) {
+    theta -= static_cast<typename Vector::Scalar>(0.25f) * gradient;
+    object.update(theta);
+  }
+}
+
+/// What can be saved, with its type forgotten, so that what is done with it is compiled once for all types.
+class Saveable {
+ public:
+  template <class T>
+    requires(!std::derived_from<T, Saveable>)
+  explicit Saveable(T object) : functions_(&functions_of<T>), object_(new T(std::move(object))) {}
+  Saveable(const Saveable& other) : functions_(other.functions_), object_(functions_->copy(other.object_)) {}
+  Saveable& operator=(const Saveable&) = delete;
+  ~Saveable() { functions_->destroy(object_); }
+
+  [[nodiscard]] Bytes saved() const { return functions_->save(object_); }
+  void load(const Bytes& bytes) const { functions_->load(object_, bytes); }
+
+ protected:
+  [[nodiscard]] void* object() const { return object_; }
+
+ private:
+  struct Functions {
+    void* (*copy)(const void*);
+    void (*destroy)(void*);
+    Bytes (*save)(void*);
+    void (*load)(void*, const Bytes&);
+  };
+  template <class T>
+  static constexpr Functions functions_of{
+      [](const void* o) -> void* { return new T(*static_cast<const T*>(o)); },
+      [](void* o) { delete static_cast<T*>(o); }, [](void* o) { return serialize::save(*static_cast<T*>(o)); },
+      [](void* o, const Bytes& bytes) { serialize::load(bytes, *static_cast<T*>(o)); }};
+
+  const Functions* functions_;
+  void* object_;
+};
+
+/// The same of what is trained with weights of this scalar.
+template <class Scalar>
+class Trainable : public Saveable {
+ public:
+  using Vector = typename Run<Scalar>::Vector;
+
+  template <class T>
+    requires(!std::derived_from<T, Saveable>)
+  explicit Trainable(T of)
+      : Saveable(std::move(of)),
+        step_([](void* o, Vector& theta, const Vector& gradient) { take_step(*static_cast<T*>(o), theta, gradient); }),
+        digest_([](const void* o) {
+          Digest digest;
+          digest.add_object(*static_cast<const T*>(o));
+          return digest;
+        }) {}
+
+  void step(Vector& theta, const Vector& gradient) const { step_(object(), theta, gradient); }
+  [[nodiscard]] Digest digest() const { return digest_(object()); }
+
+ private:
+  void (*step_)(void*, Vector&, const Vector&);
+  Digest (*digest_)(const void*);
+};
+
+template <class Scalar>
+[[nodiscard]] Bytes save(Trainable<Scalar>& object) {
+  return object.saved();
+}
+template <class Scalar>
+void load(const Bytes& bytes, Trainable<Scalar>& object) {
+  object.load(bytes);
 }
 
 /// step(object, world, t) takes step t on the world, which is what the object does not own, such as the weights;
@@ -141,29 +215,27 @@ void check_resuming(const Object& fresh, const World& start, std::size_t steps, 
       }
     }
   }
-  check_resumed(!(digests.front() == digests.back()), differs);
+  REQUIRE_FALSE(digests.front() == digests.back());
+  CHECK(differs == "");
+}
+
+template <class Scalar>
+void check_trainable_resuming(const Trainable<Scalar>& fresh, const Run<Scalar>& run) {
+  using Vector = typename Run<Scalar>::Vector;
+  check_resuming(
+      fresh, run.start, run.gradients.size(),
+      [&](const Trainable<Scalar>& object, Vector& theta, std::size_t t) { object.step(theta, run.gradients[t]); },
+      [](const Trainable<Scalar>& object, const Vector& theta) {
+        Digest digest = object.digest();
+        digest.add_matrix(theta);
+        return digest;
+      });
 }
 
 /// The same for what has step(weights, gradient), or update(weights) alone.
 template <class Scalar, class Object>
 void check_resuming(const Object& fresh, const Run<Scalar>& run = Run<Scalar>()) {
-  using Vector = typename Run<Scalar>::Vector;
-  check_resuming(
-      fresh, run.start, run.gradients.size(),
-      [&](Object& object, Vector& theta, std::size_t t) {
-        if constexpr (requires { object.step(theta, run.gradients[t]); }) {
-          object.step(theta, run.gradients[t]);
-        } else {
-          theta -= static_cast<Scalar>(0.25f) * run.gradients[t];
-          object.update(theta);
-        }
-      },
-      [](const Object& object, const Vector& theta) {
-        Digest digest;
-        digest.add_matrix(theta);
-        digest.add_object(object);
-        return digest;
-      });
+  check_trainable_resuming(Trainable<Scalar>(fresh), run);
 }
 
 }  // namespace serialize
