@@ -15,6 +15,7 @@
 #include "parts/optimizers.hpp"
 #include "parts/schedules.hpp"
 #include "parts/wrappers.hpp"
+#include "slices_only.hpp"
 #include "support.hpp"
 
 // What each concept lets in and what it keeps out. All of it is decided at compile time.

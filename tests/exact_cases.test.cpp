@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "slices_only.hpp"
 #include "support.hpp"
 
 // Averages of 1, 2, 4, 8 as fractions, worked out in rational arithmetic, for an averager alone and inside an Averaged.

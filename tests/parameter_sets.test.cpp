@@ -16,6 +16,7 @@
 #include "parts/averagers.hpp"
 #include "parts/optimizers.hpp"
 #include "parts/wrappers.hpp"
+#include "slices_only.hpp"
 #include "support.hpp"
 
 using namespace polyak;

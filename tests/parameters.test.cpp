@@ -1,4 +1,10 @@
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/swa.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
 #include <polyak/parameters.hpp>
+#include <polyak/schedules.hpp>
 
 #include <array>
 #include <cstddef>

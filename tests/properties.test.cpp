@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "slices_only.hpp"
 #include "support.hpp"
 
 // What must hold for any weights, gradients, gains and sizes, tried on many of them drawn from a fixed seed.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <polyak/polyak.hpp>
+#include <polyak/parameters.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -103,33 +103,6 @@ class Random {
 
 inline constexpr double infinity = std::numeric_limits<double>::infinity();
 inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-/// An optimizer that works slice by slice but cannot hand over single coordinates.
-template <polyak::FloatingPoint Scalar>
-class SlicesOnly {
- public:
-  using scalar_type = Scalar;
-
-  explicit SlicesOnly(polyak::Sgd<Scalar> sgd) : sgd_(std::move(sgd)) {}
-
-  class Update {
-   public:
-    explicit Update(typename polyak::Sgd<Scalar>::Update update) : update_(update) {}
-    template <class Grad>
-    void operator()(const polyak::Slice<Scalar, Grad>& slice) noexcept {
-      update_(slice);
-    }
-    [[nodiscard]] bool taken() const noexcept { return update_.taken(); }
-    void commit() noexcept { update_.commit(); }
-
-   private:
-    typename polyak::Sgd<Scalar>::Update update_;
-  };
-  Update begin_step(const polyak::StepView<Scalar>& view) { return Update(sgd_.begin_step(view)); }
-
- private:
-  polyak::Sgd<Scalar> sgd_;
-};
 
 /// An optimizer of which polyak knows nothing but that it can be called.
 template <class Optimizer>

@@ -1,4 +1,7 @@
 #include <polyak/averagers/averager.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/tail_average.hpp>
 
 #include <cmath>
 #include <cstddef>

@@ -1,4 +1,10 @@
+#include <polyak/averaged.hpp>
 #include <polyak/averagers/compensated.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -11,6 +17,7 @@
 #include "averagers/weights.hpp"
 #include "catch.hpp"
 #include "holders.hpp"
+#include "slices_only.hpp"
 #include "support.hpp"
 
 using namespace polyak;

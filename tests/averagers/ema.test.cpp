@@ -1,3 +1,4 @@
+#include <polyak/averagers/decays.hpp>
 #include <polyak/averagers/ema.hpp>
 
 #include <cmath>

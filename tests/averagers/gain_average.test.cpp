@@ -1,4 +1,5 @@
 #include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/tail_average.hpp>
 
 #include <cstdint>
 #include <stdexcept>

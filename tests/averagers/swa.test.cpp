@@ -1,4 +1,7 @@
+#include <polyak/averaged.hpp>
 #include <polyak/averagers/swa.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 
 #include <cstdint>
 

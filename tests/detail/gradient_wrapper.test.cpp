@@ -1,4 +1,5 @@
 #include <polyak/detail/gradient_wrapper.hpp>
+#include <polyak/optimizers/sgd.hpp>
 
 #include <array>
 #include <cmath>

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "slices_only.hpp"
 #include "support.hpp"
 
 using namespace polyak;

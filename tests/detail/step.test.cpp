@@ -1,4 +1,7 @@
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/tail_average.hpp>
 #include <polyak/detail/step.hpp>
+#include <polyak/optimizers/sgd.hpp>
 
 #include <cstddef>
 #include <limits>

@@ -1,5 +1,6 @@
 #include <polyak/averagers/ema.hpp>
 #include <polyak/io/checkpoint.hpp>
+#include <polyak/schedules.hpp>
 
 #include <Eigen/Core>
 

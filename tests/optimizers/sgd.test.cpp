@@ -1,4 +1,5 @@
 #include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 
 #include <cstdint>
 #include <functional>

@@ -1,4 +1,5 @@
 #include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
 #include <polyak/averagers/tail_average.hpp>
 #include <polyak/optimizers/adam.hpp>
 #include <polyak/optimizers/sgd.hpp>

@@ -1,5 +1,10 @@
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/lawa.hpp>
+#include <polyak/averagers/tail_average.hpp>
 #include <polyak/optimizers/adam.hpp>
 #include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 #include <polyak/wrappers/accumulate.hpp>
 #include <polyak/wrappers/clip_norm.hpp>
 #include <polyak/wrappers/clip_value.hpp>

@@ -1,5 +1,6 @@
 #include <polyak/optimizers/adam.hpp>
 #include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 #include <polyak/wrappers/clip_norm.hpp>
 
 #include <cmath>

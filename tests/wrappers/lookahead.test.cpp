@@ -1,3 +1,5 @@
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/tail_average.hpp>
 #include <polyak/optimizers/adam.hpp>
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/wrappers/lookahead.hpp>

@@ -3,6 +3,7 @@
 #include <polyak/averagers/lawa.hpp>
 #include <polyak/optimizers/adam.hpp>
 #include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 #include <polyak/wrappers/accumulate.hpp>
 #include <polyak/wrappers/clip_norm.hpp>
 #include <polyak/wrappers/clip_value.hpp>
