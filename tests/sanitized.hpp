@@ -24,5 +24,11 @@ inline constexpr bool slow = true;
 #else
 inline constexpr bool slow = sanitized;
 #endif
+/// Whether there is time for runs of a million steps, as there is in the stage of CI that is optimised fully.
+#if defined(POLYAK_TEST_LONG)
+inline constexpr bool patient = true;
+#else
+inline constexpr bool patient = false;
+#endif
 
 }  // namespace support

@@ -32,8 +32,8 @@ using support::error_of;
 
 constexpr int features = 16;
 /// Steps of a long run; where they take minutes, what shows that every path is sound.
-constexpr std::uint64_t many = support::slow ? 20'000 : 1'000'000;
-constexpr std::uint64_t fewer = support::slow ? 10'000 : 200'000;
+constexpr std::uint64_t many = support::slow ? 20'000 : support::patient ? 1'000'000 : 100'000;
+constexpr std::uint64_t fewer = support::slow ? 10'000 : support::patient ? 200'000 : 20'000;
 
 struct Agreement {
   double error = 0;  // the largest of what was met on the way
