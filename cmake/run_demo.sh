@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${BUILD_DIR:-build}
 
 cmake/install_dependencies.sh
-cmake -S . -B "$build"
+cmake -S . -B "$build" -DPOLYAK_BUILD_EXAMPLES=ON
 cmake --build "$build" --parallel "$(nproc)" --target logistic_regression
 
 "$build"/examples/logistic_regression --data digits
