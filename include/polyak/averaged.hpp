@@ -323,7 +323,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     if constexpr (detail::is_loading<Archive>) require_not_swapped();
-    detail::serialize_version(archive, name, 1);
+    detail::serialize_version(archive, name);
     detail::serialize_option(archive, name, "number of averagers", std::uint64_t{n_averagers});
     detail::serialize_part(archive, "optimizer", optimizer_);
     std::apply(

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <numbers>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -30,21 +31,18 @@ class Hyperparameter {
 
   template <class F>
     requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
-  Hyperparameter(F schedule) : schedule_(std::move(schedule)), describe_(detail::describe_target<F, Function>()) {
+  Hyperparameter(F schedule)
+      : schedule_(std::move(schedule)),
+        describe_([](const Function& f) { return detail::describe_function(f.template target<F>()); }) {
     if (!schedule_) detail::throw_bad_argument("polyak::Hyperparameter", "a schedule must be callable, got none");
   }
 
   [[nodiscard]] double operator()(std::uint64_t t) const { return schedule_ ? schedule_(t) : number_; }
   [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
 
-  /// How it is told from another once it has been saved: by its description, or if it is a callable of the user's by
-  /// what it answers.
-  [[nodiscard]] detail::FunctionOption as_option() const {
-    if (is_number()) return {detail::to_text(number_), true};
-    detail::FunctionOption option;
-    if (describe_) option = describe_(schedule_);
-    option.ask = schedule_;
-    return option;
+  /// What a saved one is told from another by: the number, the schedule's own options, or "a callable".
+  [[nodiscard]] std::string description() const {
+    return is_number() ? detail::to_text(number_) : describe_(schedule_);
   }
 
  private:
@@ -52,7 +50,7 @@ class Hyperparameter {
 
   double number_ = 0;
   Function schedule_;
-  detail::DescribeTarget<Function> describe_ = nullptr;
+  std::string (*describe_)(const Function&) = nullptr;
 };
 
 /// η_t = η, range [0, ∞).

@@ -87,8 +87,7 @@ TEST_CASE("a decay is a number, a function of the folds or an object that knows 
   CHECK(number.is_number());
   CHECK(number.number() == 0.75);
   CHECK(number.complement(17, 3) == 0.25);
-  CHECK(number.as_option(1).description == "0.75");
-  CHECK(number.as_option(1).says_all);
+  CHECK(number.description() == "0.75");
   CHECK(Decay(0).complement(0, 1) == 1);
   CHECK(Decay(0.5f).number() == 0.5);
 
@@ -96,6 +95,7 @@ TEST_CASE("a decay is a number, a function of the folds or an object that knows 
   CHECK_FALSE(function.is_number());
   CHECK(function.complement(2, 9) == 0.125);
   CHECK(function.complement(3, 9) == 0.5);
+  CHECK(function.description() == "a callable");
   const Decay one([](std::uint64_t k) { return k < 4 ? 0.5 : 1.0; });
   CHECK(error_of([&] { (void)one.complement(4, 1); }).ends_with("decay must be in [0, 1), got 1 at fold 5"));
 
@@ -106,6 +106,8 @@ TEST_CASE("a decay is a number, a function of the folds or an object that knows 
   CHECK(object.complement(0, 1) == half_life.complement(0, 1));
   CHECK(object.complement(0, 50) == half_life.complement(0, 50));
   CHECK(close(object.complement(0, 1), std::numbers::ln2 / 1e12, 1e-11));
+
+  CHECK(object.description() == "HalfLife(steps 1e+12)");
 
   const Decay copy = object;
   CHECK(copy.complement(0, 1) == object.complement(0, 1));

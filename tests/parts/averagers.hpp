@@ -23,7 +23,6 @@ constexpr std::array<Option, 2 + sizeof...(Own)> with_cadence(const Own&... own)
 }
 
 inline double halving(std::uint64_t k) { return k == 1 ? 1 : 0.5; }
-inline double keeping_none(std::uint64_t) { return 1; }
 
 struct Ema {
   template <class Shadow>
@@ -93,8 +92,7 @@ struct GainAverage {
   using Options = GainAverageOptions;
   static constexpr const char* name = "GainAverage";
   static Options base() { return {.gain = halving}; }
-  static constexpr auto options =
-      with_cadence<Options>(choice<&Options::gain, halving, keeping_none>("gain", "0.5", "1", " at fold 2"));
+  static constexpr auto options = with_cadence<Options>();  // the gain is a callable, which is not compared
   static std::vector<Options> variants() { return {{.gain = halving}, {.gain = halving, .every = 2}}; }
 };
 

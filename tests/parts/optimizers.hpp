@@ -30,7 +30,7 @@ constexpr Option block_option(const char* name) {
             blocks.resize(2);
             if (which == 0) blocks[Block].*Factor = 0.5;
           },
-          {{{"", "0.5", "1"}}}};
+          {{{"0.5", "1"}}}};
 }
 
 /// The options of an optimizer behind those that all have: the learning rate, the weight decay and those of blocks.
@@ -41,7 +41,7 @@ constexpr std::array<Option, 5 + sizeof...(Own)> with_common(const Own&... own) 
                       false,
                       nullptr,
                       [](void* o, int which) { static_cast<Options*>(o)->blocks.resize(which == 0 ? 2 : 0); },
-                      {{{"", "2", "0"}}}};
+                      {{{"2", "0"}}}};
   return {number<&Options::learning_rate>("learning_rate", nonnegative),
           number<&Options::weight_decay>("weight_decay", nonnegative),
           blocks,

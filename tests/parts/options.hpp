@@ -60,11 +60,10 @@ inline constexpr Range above_0{"must be in (0, 1]", {1e-300, 0.5, 1}, {0, -1e-30
 inline constexpr Range at_least_1{"must be >= 1", {1, 7, 1e9}, {0}};
 inline constexpr Range any{"", {}, {}};
 
-/// Two examples of an option, numbered 2 i and 2 i + 1, by which objects differ: "<option><where> must be <saved> as in
-/// the saved state, got <present>".
+/// Two examples of an option, numbered 2 i and 2 i + 1, by which objects differ: "<option> must be <saved> as in the
+/// saved state, got <present>".
 struct Difference {
-  const char* where = nullptr;  ///< null where there are no more
-  const char* saved = "";
+  const char* saved = nullptr;  ///< null where there are no more
   const char* present = "";
 };
 
@@ -87,14 +86,10 @@ inline void set(Decay& option, double x) { option = x; }
 
 template <class T>
 void set_example(T& option, int which) {
-  if (which < 2 || which == 3) {
-    set(option, which == 1 ? 0.1 : 0.25);
-    return;
-  }
+  set(option, which == 1 ? 0.1 : 0.25);
   if constexpr (std::is_same_v<T, Hyperparameter> || std::is_same_v<T, Decay>) {
     if (which == 2) option = polyak::Constant(0.25);
     if (which == 4) option = [](std::uint64_t) { return 0.25; };
-    if (which == 5) option = [](std::uint64_t) { return 0.5; };
   }
 }
 
@@ -110,17 +105,15 @@ struct MemberTraits<Member> {
 template <auto Member>
 constexpr Option number(const char* name, const Range& range) {
   using Of = MemberTraits<Member>;
-  constexpr bool is_rate = std::is_same_v<typename Of::Type, Hyperparameter>;
-  constexpr bool is_decay = std::is_same_v<typename Of::Type, Decay>;
   Option option{name,
                 range,
                 true,
                 [](void* o, double x) { parts::set(Of::in(o), x); },
                 [](void* o, int which) { parts::set_example(Of::in(o), which); },
-                {{{"", "0.25", "0.1"}}}};
-  if (is_rate || is_decay) {
-    option.differences[1] = {"", "Constant(value 0.25)", "0.25"};
-    option.differences[2] = {is_rate ? " at step 0" : " at fold 0", "0.25", "0.5"};
+                {{{"0.25", "0.1"}}}};
+  if (std::is_same_v<typename Of::Type, Hyperparameter> || std::is_same_v<typename Of::Type, Decay>) {
+    option.differences[1] = {"Constant(value 0.25)", "0.25"};
+    option.differences[2] = {"a callable", "0.25"};
   }
   return option;
 }
@@ -128,7 +121,7 @@ constexpr Option number(const char* name, const Range& range) {
 template <auto Member>
 constexpr Option flag(const char* name) {
   using Of = MemberTraits<Member>;
-  return {name, any, false, nullptr, [](void* o, int which) { Of::in(o) = which == 0; }, {{{"", "true", "false"}}}};
+  return {name, any, false, nullptr, [](void* o, int which) { Of::in(o) = which == 0; }, {{{"true", "false"}}}};
 }
 
 template <auto Member>
@@ -139,12 +132,12 @@ constexpr Option count(const char* name, const Range& range = at_least_1) {
           false,
           [](void* o, double x) { parts::set(Of::in(o), x); },
           [](void* o, int which) { Of::in(o) = which == 0 ? 5 : 3; },
-          {{{"", "5", "3"}}}};
+          {{{"5", "3"}}}};
 }
 
-/// What is no number: one of two values, told apart by these texts, at the place that where names.
+/// What is no number: one of two values, told apart by these texts.
 template <auto Member, auto Saved, auto Present>
-constexpr Option choice(const char* name, const char* saved, const char* present, const char* where = "") {
+constexpr Option choice(const char* name, const char* saved, const char* present) {
   using Of = MemberTraits<Member>;
   return {name,
           any,
@@ -157,7 +150,7 @@ constexpr Option choice(const char* name, const char* saved, const char* present
               Of::in(o) = Present;
             }
           },
-          {{{where, saved, present}}}};
+          {{{saved, present}}}};
 }
 
 /// An option that is not saved under its own name.

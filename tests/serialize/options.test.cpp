@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "parts/optimizers.hpp"
 #include "serialize/checks.hpp"
 #include "support.hpp"
 
@@ -141,84 +142,140 @@ TEST_CASE("a schedule that was put into an optimizer or an averager is described
         refused("Ema", "decay", "Constant(value 0.5)", "Constant(value 0.25)"));
 }
 
-TEST_CASE("callables are compared by what they answer", "[serialize]") {
-  const auto sgd = [](Function rate) {
-    Sgd<> made{{.learning_rate = std::move(rate)}};
-    Eigen::VectorXd theta = Eigen::VectorXd::Ones(2);
-    for (int t = 0; t < 7; ++t) made.step(theta, theta);
-    return made;
-  };
-  const auto until = [](std::uint64_t end, double then) {
-    return [=](std::uint64_t t) { return t < end ? 0.1 : then; };
-  };
-  const auto throws_from = [](std::uint64_t end) {
-    return [=](std::uint64_t t) { return t < end ? 0.1 : throw std::out_of_range("no rate"); };
-  };
-  CHECK(error_of_loading(sgd(until(8, 0.5)), sgd(until(8, 0.5))) == "nothing");
-  // The step to come is 7; those past count only by the first.
-  CHECK(error_of_loading(sgd(until(7, 0.5)), sgd(until(8, 0.5))) ==
-        refused("Sgd", "learning_rate at step 7", "0.5", "0.1"));
-  CHECK(error_of_loading(sgd(until(5000, 0.5)), sgd(until(50000, 0.5))) ==
-        refused("Sgd", "learning_rate at step 10007", "0.5", "0.1"));
-  CHECK(error_of_loading(sgd(until(8, 0.5)), sgd(until(8, 0.5 * (1 + 1e-15)))) == "nothing");  // rounded otherwise
-  CHECK(error_of_loading(sgd(until(8, support::not_a_number)), sgd(until(8, support::not_a_number))) == "nothing");
-  CHECK(error_of_loading(sgd(until(8, support::infinity)), sgd(until(8, -support::infinity))) ==
-        refused("Sgd", "learning_rate at step 8", "inf", "-inf"));
-  CHECK(error_of_loading(sgd(until(8, 0.5)), sgd(until(8, support::infinity))) ==
-        refused("Sgd", "learning_rate at step 8", "0.5", "inf"));
-  CHECK(error_of_loading(sgd(until(8, support::infinity)), sgd(until(8, 0.5))) ==
-        refused("Sgd", "learning_rate at step 8", "inf", "0.5"));
-  CHECK(support::has(error_of_loading(sgd(until(8, 1)), sgd(until(8, 1 + 1.5e-12))), "at step 8"));
-  CHECK(error_of_loading(sgd(until(8, 1e-9)), sgd(until(8, 2e-9))) ==
-        refused("Sgd", "learning_rate at step 8", "1e-09", "2e-09"));
-  CHECK(error_of_loading(sgd(until(8, 1e9)), sgd(until(8, 1e9 + 1e-4))) == "nothing");
-  // The first step was of another rate.
-  const auto first = [](double rate) { return [=](std::uint64_t t) { return t == 0 ? rate : 0.1; }; };
-  CHECK(error_of_loading(sgd(first(0.5)), sgd(first(0.25))) ==
-        refused("Sgd", "learning_rate at step 0", "0.5", "0.25"));
-  for (const std::uint64_t ahead : {0u, 1u, 2u, 5u, 10u, 100u, 1'000u, 10'000u, 100'000u}) {
-    const auto there = [=](double rate) { return [=](std::uint64_t t) { return t == 7 + ahead ? rate : 0.1; }; };
-    CHECK(error_of_loading(sgd(there(0.5)), sgd(there(0.25))) ==
-          refused("Sgd", "learning_rate at step " + std::to_string(7 + ahead), "0.5", "0.25"));
-  }
-  // Where both refuse to answer there is nothing to compare.
-  CHECK(error_of_loading(sgd(throws_from(8)), sgd(throws_from(8))) == "nothing");
-  CHECK(error_of_loading(sgd(throws_from(8)), sgd(until(8, 0.1))) ==
-        refused("Sgd", "learning_rate at step 8", "an exception", "0.1"));
-  CHECK(error_of_loading(sgd(throws_from(8)), sgd(until(8, 0))) ==
-        refused("Sgd", "learning_rate at step 8", "an exception", "0"));
-  CHECK(error_of_loading(sgd(until(8, 0)), sgd(throws_from(8))) ==
-        refused("Sgd", "learning_rate at step 8", "0", "an exception"));
-  CHECK(error_of_loading(sgd(until(8, 0.1)), sgd(throws_from(100))) ==
-        refused("Sgd", "learning_rate at step 107", "0.1", "an exception"));
-  // Inside of a schedule, too.
-  const auto optimizer = [&](double then) {
-    return Sgd<>{{.learning_rate = LinearWarmup({.steps = 2, .then = until(8, then)})}};
-  };
-  CHECK(error_of_loading(optimizer(0.5), optimizer(0.5)) == "nothing");
-  CHECK(error_of_loading(optimizer(0.5), optimizer(0.25)) == refused("Sgd", "learning_rate at step 10", "0.5", "0.25"));
-  CHECK(error_of_loading(optimizer(0.5), Sgd<>{{.learning_rate = LinearWarmup({.steps = 2, .then = 0.5})}}) ==
-        refused("Sgd", "learning_rate", "LinearWarmup(start_factor 0.3333333333333333, steps 2, then a callable)",
-                "LinearWarmup(start_factor 0.3333333333333333, steps 2, then 0.5)"));
+namespace {
 
-  const auto ema = [](Decay decay) {
-    Ema<> made{{.decay = std::move(decay)}};
-    made.update(std::vector<double>{1});
-    return made;
-  };
-  CHECK(error_of_loading(ema(until(3, 0.5)), ema(until(3, 0.25))) == refused("Ema", "decay at fold 3", "0.5", "0.25"));
-  CHECK(error_of_loading(ema(until(3, 1.5)), ema(until(3, 0.25))) ==
-        refused("Ema", "decay at fold 3", "an exception", "0.25"));
-  for (const std::uint64_t k : {0u, 1u, 2u, 3u, 6u, 11u, 101u, 1001u, 10'001u, 100'001u}) {
-    const auto but_at = [k](double there) { return [=](std::uint64_t at) { return at == k ? there : 0.5; }; };
-    CHECK(error_of_loading(ema(but_at(0.5)), ema(but_at(0.25))) ==
-          refused("Ema", ("decay at fold " + std::to_string(k)).c_str(), "0.5", "0.25"));
+/// A callable of the user's that is defined for the steps of the training alone: asked while `over`, it throws.
+struct ForTheTraining {
+  const bool* over;
+  int* asked;
+
+  double operator()(std::uint64_t) const {
+    ++*asked;
+    if (*over) throw std::out_of_range("the training is over");
+    return 0.5;
   }
-  const auto gains = [&](double at_1) {
-    return GainAverage<>{{.gain = [at_1](std::uint64_t k) { return k == 1 ? at_1 : 0.5; }}};
+};
+/// The same as the complement of a decay.
+struct ComplementForTheTraining {
+  ForTheTraining function;
+  double complement(std::uint64_t k, std::uint64_t) const { return function(k); }
+};
+
+/// Saves after three steps, and loads into a fresh object; the callable that make() is given must not be asked
+/// meanwhile, and must be needed for the steps.
+template <class Make, class Step>
+void check_not_asked(const char* what, Make make, Step step) {
+  INFO(what);
+  bool over = false;
+  int asked = 0;
+  auto trained = make(ForTheTraining{&over, &asked});
+  auto loaded = make(ForTheTraining{&over, &asked});
+  for (int t = 0; t < 3; ++t) step(trained);
+  CHECK(asked > 0);
+  over = true;
+  asked = 0;
+  serialize::Bytes bytes;
+  CHECK(error_of([&] { bytes = serialize::save(trained); }) == "nothing");
+  CHECK(error_of([&] { serialize::load(bytes, loaded); }) == "nothing");
+  CHECK(serialize::save(loaded) == bytes);
+  CHECK(asked == 0);
+  over = false;
+  step(trained);
+  step(loaded);
+  CHECK(serialize::save(loaded) == serialize::save(trained));
+}
+
+}  // namespace
+
+TEST_CASE("neither saving nor loading asks a callable anything", "[serialize]") {
+  const auto dense = [](auto& optimizer) {
+    Eigen::VectorXd theta = Eigen::VectorXd::Ones(2);
+    const Eigen::VectorXd grad = theta;
+    optimizer.step(theta, grad);
   };
-  CHECK(error_of_loading(gains(0.5), gains(0.5)) == "nothing");
-  CHECK(error_of_loading(gains(0.5), gains(0.25)) == refused("GainAverage", "gain at fold 1", "0.5", "0.25"));
+  const auto alone = [](auto& averager) { averager.update(Eigen::VectorXd(Eigen::VectorXd::Ones(2))); };
+  const auto sparse = [](auto& model) {
+    const std::vector<int> indices{0, 2};
+    const std::vector<double> values{1, 2};
+    model.step(SparseRow{indices, values}, 0.5);
+  };
+  using F = ForTheTraining;
+  parts::for_each(parts::optimizers, [&](auto row) {
+    check_not_asked(
+        row.name,
+        [&](F f) {
+          auto options = parts::base<decltype(row)>();
+          options.learning_rate = f;
+          return typename decltype(row)::template type<double>(options);
+        },
+        dense);
+  });
+  check_not_asked(
+      "momentum", [](F f) { return Sgd<>{{.momentum = f}}; }, dense);
+  check_not_asked(
+      "in LinearWarmup", [](F f) { return Sgd<>{{.learning_rate = LinearWarmup({.then = f})}}; }, dense);
+  check_not_asked(
+      "in SwaAnneal", [](F f) { return Sgd<>{{.learning_rate = SwaAnneal({.before = f, .start = 9})}}; }, dense);
+  check_not_asked(
+      "decay", [](F f) { return Ema<>{{.decay = f}}; }, alone);
+  check_not_asked(
+      "complement", [](F f) { return Ema<>{{.decay = ComplementForTheTraining{f}}}; }, alone);
+  check_not_asked(
+      "gain", [](F f) { return GainAverage<>{{.gain = f, .start = 2}}; }, alone);
+  check_not_asked(
+      "guarded", [](F f) { return Guarded{Ema<>{{.decay = f}}}; }, alone);
+  check_not_asked(
+      "wrapped",
+      [](F f) {
+        return ClipNorm{Averaged{Sgd<>{{.learning_rate = f}}, Ema<>{{.decay = f}}}};
+      },
+      dense);
+  check_not_asked(
+      "sparse", [](F f) { return SparseSgd({.features = 3, .learning_rate = f}, Ema<>{{.decay = f}}); }, sparse);
+  check_not_asked(
+      "sparse Adagrad", [](F f) { return SparseAdagrad<>({.features = 3, .learning_rate = f}); }, sparse);
+
+  Eigen::MatrixXd table = Eigen::MatrixXd::Ones(3, 2);
+  check_not_asked(
+      "rows",
+      [&](F f) {
+        return RowAverage{table, Ema<>{{.decay = f}}};
+      },
+      [&](auto& average) { average.step(table, std::vector{1}, [] {}); });
+}
+
+TEST_CASE("one callable is as good as another, but not as a number or a schedule", "[serialize]") {
+  const auto constant = [](double rate) { return [rate](std::uint64_t) { return rate; }; };
+  const auto sgd = [](Hyperparameter rate) { return Sgd<>{{.learning_rate = std::move(rate)}}; };
+  const auto ema = [](Decay decay) { return Ema<>{{.decay = std::move(decay)}}; };
+  const auto gains = [&](double a) { return GainAverage<>{{.gain = constant(a)}}; };
+  CHECK(error_of_loading(sgd(constant(0.5)), sgd(constant(0.25))) == "nothing");
+  CHECK(error_of_loading(sgd(Function(constant(0.5))), sgd(constant(0.5))) == "nothing");
+  CHECK(error_of_loading(sgd(constant(0.1)), sgd(0.1)) == refused("Sgd", "learning_rate", "a callable", "0.1"));
+  CHECK(error_of_loading(sgd(constant(0.1)), sgd(Constant(0.1))) ==
+        refused("Sgd", "learning_rate", "a callable", "Constant(value 0.1)"));
+  CHECK(error_of_loading(sgd(Halving{2}), sgd(constant(2))) ==
+        refused("Sgd", "learning_rate", "Halving(initial 2)", "a callable"));
+
+  CHECK(error_of_loading(ema(constant(0.5)), ema(constant(0.25))) == "nothing");
+  CHECK(error_of_loading(ema(constant(0.5)), ema(0.5)) == refused("Ema", "decay", "a callable", "0.5"));
+  CHECK(error_of_loading(ema(HalfLife({.steps = 5})), ema(constant(0.5))) ==
+        refused("Ema", "decay", "HalfLife(steps 5)", "a callable"));
+  CHECK(error_of_loading(ema(Halving{0.5}), ema(Halving{0.25})) ==
+        refused("Ema", "decay", "Halving(initial 0.5)", "Halving(initial 0.25)"));
+  CHECK(error_of_loading(gains(0.5), gains(0.25)) == "nothing");
+
+  // In a schedule, what describes itself is compared, and the callable is not.
+  const auto warmup = [&](Hyperparameter then, std::uint64_t steps) {
+    return sgd(LinearWarmup({.start_factor = 0.5, .steps = steps, .then = std::move(then)}));
+  };
+  CHECK(error_of_loading(warmup(constant(0.5), 2), warmup(constant(0.25), 2)) == "nothing");
+  CHECK(error_of_loading(warmup(constant(0.5), 2), warmup(constant(0.5), 3)) ==
+        refused("Sgd", "learning_rate", "LinearWarmup(start_factor 0.5, steps 2, then a callable)",
+                "LinearWarmup(start_factor 0.5, steps 3, then a callable)"));
+  CHECK(error_of_loading(warmup(constant(0.5), 2), warmup(0.5, 2)) ==
+        refused("Sgd", "learning_rate", "LinearWarmup(start_factor 0.5, steps 2, then a callable)",
+                "LinearWarmup(start_factor 0.5, steps 2, then 0.5)"));
 }
 
 TEST_CASE("a schedule of one's own may describe itself", "[serialize]") {

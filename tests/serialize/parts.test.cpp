@@ -74,11 +74,10 @@ void check_options(const std::string& part, std::span<const parts::Option> optio
   for (const auto& option : options) {
     int which = 0;
     for (const auto& difference : option.differences) {
-      if (difference.where == nullptr) break;
+      if (difference.saved == nullptr) break;
       const Saveable saved = with(option, which++), present = with(option, which++);
-      CHECK(serialize::error_between(saved, present) == serialize::refused(part,
-                                                                           option.name + std::string(difference.where),
-                                                                           difference.saved, difference.present));
+      CHECK(serialize::error_between(saved, present) ==
+            serialize::refused(part, option.name, difference.saved, difference.present));
       CHECK(serialize::error_between(saved, saved) == "nothing");
     }
   }

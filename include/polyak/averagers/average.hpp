@@ -220,7 +220,7 @@ class Average {
   template <class Archive>
   void serialize_cadence(Archive& archive) const {
     if constexpr (detail::is_loading<Archive>) require_not_swapped();
-    detail::serialize_version(archive, name_, 1);
+    detail::serialize_version(archive, name_);
     const detail::OptionSerializer<Archive> option{archive, name_};
     option("shadow", detail::shadow_name<Shadow>());
     option("start", cadence_.start);

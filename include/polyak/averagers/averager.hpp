@@ -89,7 +89,7 @@ class Averager : public Average<Shadow> {
   void serialize(Archive& archive, unsigned int) {
     this->serialize_cadence(archive);
     if constexpr (requires { gain_.for_each_option(detail::AnyOption{}); }) {
-      gain_.for_each_option(detail::OptionSerializer<Archive>{archive, name_, this->count()});
+      gain_.for_each_option(detail::OptionSerializer<Archive>{archive, name_});
     } else {
       static_assert(std::is_empty_v<Gain>, "polyak: to be saved, a Gain that is not empty has for_each_option(visit)");
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <numbers>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -37,22 +38,15 @@ class Decay {
 
   template <class F>
     requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>))
-  Decay(F beta) {
-    if constexpr (ComplementedDecay<F>) {
-      schedule_ = Complement<F>{std::move(beta)};
-      if constexpr (detail::Described<F>) {
-        describe_ = [](const Function& f) { return detail::describe(f.template target<Complement<F>>()->decay); };
-      }
-    } else {
-      Checked checked{std::move(beta)};
-      if (!checked.decay) detail::throw_bad_argument("polyak::Ema", "decay must be callable, got none");
-      schedule_ = std::move(checked);
-      if constexpr (detail::Described<F>) {
-        describe_ = [](const Function& f) {
-          return detail::describe(*f.template target<Checked>()->decay.template target<F>());
-        };
+  Decay(F beta)
+      : describe_(
+            [](const Function& f) { return detail::describe_function(&f.template target<Complement<F>>()->decay); }) {
+    if constexpr (!ComplementedDecay<F>) {
+      if (!std::function<double(std::uint64_t)>(beta)) {
+        detail::throw_bad_argument("polyak::Ema", "decay must be callable, got none");
       }
     }
+    schedule_ = Complement<F>{std::move(beta)};
   }
 
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t every) const {
@@ -62,16 +56,8 @@ class Decay {
   /// β where it is a number.
   [[nodiscard]] double number() const noexcept { return beta_; }
 
-  /// How it is told from another once it has been saved: by its description, or if it is a callable of the user's by
-  /// what it answers.
-  [[nodiscard]] detail::FunctionOption as_option(std::uint64_t every) const {
-    if (is_number()) return {detail::to_text(beta_), true};
-    detail::FunctionOption option;
-    if (describe_) option = describe_(schedule_);
-    option.ask = [schedule = schedule_, every](std::uint64_t k) { return 1 - schedule(k, every); };
-    option.unit = "fold";
-    return option;
-  }
+  /// What a saved one is told from another by: the number, the schedule's own options, or "a callable".
+  [[nodiscard]] std::string description() const { return is_number() ? detail::to_text(beta_) : describe_(schedule_); }
 
  private:
   using Function = std::function<double(std::uint64_t, std::uint64_t)>;
@@ -79,23 +65,23 @@ class Decay {
   template <class F>
   struct Complement {
     F decay;
-    double operator()(std::uint64_t k, std::uint64_t every) const { return decay.complement(k, every); }
-  };
-  struct Checked {
-    std::function<double(std::uint64_t)> decay;
-    double operator()(std::uint64_t k, std::uint64_t) const {
-      const double b = decay(k);
-      if (!(detail::is_finite(b) && b >= 0 && b < 1)) {
-        detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", b, k + 1);
+    double operator()(std::uint64_t k, std::uint64_t every) const {
+      if constexpr (ComplementedDecay<F>) {
+        return decay.complement(k, every);
+      } else {
+        const double b = decay(k);
+        if (!(detail::is_finite(b) && b >= 0 && b < 1)) {
+          detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", b, k + 1);
+        }
+        return 1 - b;
       }
-      return 1 - b;
     }
   };
 
   double complement_ = 0;
   double beta_ = 0;
   Function schedule_;
-  detail::DescribeTarget<Function> describe_ = nullptr;
+  std::string (*describe_)(const Function&) = nullptr;
 };
 
 struct DecayWarmupOptions {

@@ -41,7 +41,7 @@ struct EmaGain {
   }
   template <class Visitor>
   void for_each_option(const Visitor& visit) const {
-    visit("decay", decay.as_option(every));
+    visit("decay", decay);
     visit("bias_correction", bias_correction);
   }
 };
@@ -111,10 +111,9 @@ struct CallableGain {
     }
     return a;
   }
+  /// None that can be compared: a callable is the user's to bring again.
   template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("gain", detail::FunctionOption{.ask = gain, .unit = "fold", .first = 1});
-  }
+  void for_each_option(const Visitor&) const {}
 };
 
 }  // namespace polyak

@@ -180,7 +180,7 @@ class Guarded : public Averager {
   template <class Archive>
   void serialize(Archive& archive, unsigned int version) {
     constexpr std::string_view who = "polyak::Guarded";
-    detail::serialize_version(archive, who, 1);
+    detail::serialize_version(archive, who);
     const detail::OptionSerializer<Archive> option{archive, who};
     constexpr std::string_view rules[] = {"propagate", "skip", "raise"};
     option("non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);

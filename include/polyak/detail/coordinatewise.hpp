@@ -83,8 +83,8 @@ class Coordinatewise {
   /// or the one it replaces, came by set_learning_rate; any other is compared as the options are. O(state).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    serialize_version(archive, Rule::name, 1);
-    const OptionSerializer<Archive> option{archive, Rule::name, steps_};
+    serialize_version(archive, Rule::name);
+    const OptionSerializer<Archive> option{archive, Rule::name};
     option("scalar", scalar_name<scalar_type>);
     const Rate rate = serialize_rate(archive, option);
     rule_.for_each_option(option);
@@ -150,7 +150,7 @@ class Coordinatewise {
     check_rate(rate.number);
     rate.is_state = rate.is_set || rate_is_set_;
     if constexpr (is_loading<Archive>) {
-      const std::string saved = to_text(rate.number), got = present.as_option().description;
+      const std::string saved = to_text(rate.number), got = present.description();
       if (!rate.is_state && saved != got) throw_other_option(Rule::name, "learning_rate", saved, got);
     }
     return rate;

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <concepts>
-#include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -15,44 +13,24 @@ namespace polyak::detail {
 [[nodiscard]] inline std::string to_text(bool x) { return x ? "true" : "false"; }
 [[nodiscard]] inline std::string to_text(std::string_view x) { return std::string(x); }
 
-/// An option that is a number or a function: what it is, in words, and where they do not say all, as of a callable of
-/// the user's, what it answers.
-struct FunctionOption {
-  std::string description = "a callable";
-  bool says_all = false;
-  std::function<double(std::uint64_t)> ask = {};
-  std::string_view unit = "step";  ///< of what it is asked with
-  std::uint64_t first = 0;         ///< what it is asked with first
-};
-
+/// An option that is given as a number or a function says what it is in words.
 template <class T>
-concept GivenAsFunction = std::same_as<T, FunctionOption> || requires(const T& option) {
-  { option.as_option() } -> std::same_as<FunctionOption>;
+concept GivenAsFunction = requires(const T& option) {
+  { option.description() } -> std::same_as<std::string>;
 };
-
-template <GivenAsFunction T>
-[[nodiscard]] FunctionOption function_option(const T& option) {
-  if constexpr (std::same_as<T, FunctionOption>) {
-    return option;
-  } else {
-    return option.as_option();
-  }
-}
 
 /// Writes "member value, member value" of the options it is called with.
 struct Describer {
-  FunctionOption& into;
+  std::string& into;
 
   template <class T>
   void operator()(std::string_view member, const T& value) const {
-    if (into.description.back() != '(') into.description.append(", ");
-    into.description.append(member).append(" ");
+    if (into.back() != '(') into.append(", ");
+    into.append(member).append(" ");
     if constexpr (GivenAsFunction<T>) {
-      const FunctionOption inner = function_option(value);
-      into.description += inner.description;
-      into.says_all = into.says_all && inner.says_all;
+      into += value.description();
     } else {
-      into.description += to_text(value);
+      into += to_text(value);
     }
   }
 };
@@ -71,26 +49,23 @@ concept Described = requires(const T& described, const AnyOption visit) {
 
 /// "Cosine(initial 0.1, final 0, steps 1000)".
 template <Described T>
-[[nodiscard]] FunctionOption describe(const T& described) {
+[[nodiscard]] std::string describe(const T& described) {
   std::string_view name = T::name;
   constexpr std::string_view ours = "polyak::";
   if (name.starts_with(ours)) name.remove_prefix(ours.size());
-  FunctionOption option{std::string(name) + "(", true};
-  described.for_each_option(Describer{option});
-  option.description += ")";
-  return option;
+  std::string text = std::string(name) + "(";
+  described.for_each_option(Describer{text});
+  return text + ")";
 }
 
-/// Describes the T inside a std::function, if T describes itself.
-template <class Function>
-using DescribeTarget = FunctionOption (*)(const Function&);
-
-template <class T, class Function>
-[[nodiscard]] constexpr DescribeTarget<Function> describe_target() noexcept {
+/// Of a function that was given as an option. One that does not describe itself is not asked for values instead: it may
+/// be defined for the steps of the training alone, and end with them.
+template <class T>
+[[nodiscard]] std::string describe_function([[maybe_unused]] const T* function) {
   if constexpr (Described<T>) {
-    return [](const Function& function) { return describe(*function.template target<T>()); };
+    return describe(*function);
   } else {
-    return nullptr;
+    return "a callable";
   }
 }
 

@@ -153,7 +153,7 @@ class GradientWrapper : public ScalarOfOptimizer<Optimizer> {
   /// Saves or loads the wrapper and its optimizer, which is the user's own or the library's: see Averaged::serialize.
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    serialize_version(archive, Wrapper::name, 1);
+    serialize_version(archive, Wrapper::name);
     self().for_each_option(OptionSerializer<Archive>{archive, Wrapper::name});
     auto numbers = copy_of(self().state());
     std::apply([&archive](auto&... each) { (serialize_value(archive, each), ...); }, numbers);

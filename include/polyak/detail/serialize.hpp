@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +16,6 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/description.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/finite.hpp"
 
 // How the classes of the library save and load themselves: by members serialize(archive, version) as cereal and
 // Boost.Serialization call them, which ask of an archive no more than `archive & x` for unsigned integers and for
@@ -110,17 +107,19 @@ void serialize_text(Archive& archive, std::string& text) {
   }
 }
 
-/// Writes the version of what follows, or refuses one that is newer, and the name of the class, or refuses another.
-/// Returns the version.
+/// Of all that is saved here. One number for all classes: they are nested in each other, and a state is read by the
+/// polyak that has it or not at all.
+inline constexpr std::uint32_t state_version = 2;
+
+/// Writes the version and the name of the class, or refuses others.
 template <class Archive>
-std::uint32_t serialize_version(Archive& archive, std::string_view who, std::uint32_t newest) {
-  std::uint32_t version = newest;
+void serialize_version(Archive& archive, std::string_view who) {
+  std::uint32_t version = state_version;
   hand_over(archive, version);
   if constexpr (is_loading<Archive>) {
-    if (version == 0) throw_damaged(who, "it has version 0");
-    if (version > newest) {
-      throw_bad_argument(who, "the saved state has version " + std::to_string(version) + ", this polyak reads up to " +
-                                  std::to_string(newest));
+    if (version != state_version) {
+      throw_bad_argument(who, "the saved state has version " + std::to_string(version) + ", this polyak reads " +
+                                  std::to_string(state_version));
     }
   }
   std::string name(who);
@@ -128,7 +127,6 @@ std::uint32_t serialize_version(Archive& archive, std::string_view who, std::uin
   if constexpr (is_loading<Archive>) {
     if (name != who) throw_bad_argument(who, "the saved state is of " + name);
   }
-  return version;
 }
 
 /// "who: member must be x as in the saved state, got y".
@@ -140,71 +138,12 @@ std::uint32_t serialize_version(Archive& archive, std::string_view who, std::uin
       std::string(member).append(" must be ").append(saved).append(" as in the saved state, got ").append(present));
 }
 
-/// What a function answers at one place; `answers` is false where it throws.
-struct Sample {
-  std::uint64_t at = 0;
-  bool answers = false;
-  double value = 0;
-
-  Sample() = default;
-  [[gnu::noinline]] Sample(const FunctionOption& option, std::uint64_t where) : at(where) {
-    try {
-      value = option.ask(at);
-      answers = true;
-    } catch (...) {  // refuses to be asked that: so it should once loaded
-    }
-  }
-
-  /// But for rounding, which may differ from one library of mathematics to the next.
-  [[nodiscard]] bool agrees(const Sample& other) const noexcept {
-    if (!answers || !other.answers) return answers == other.answers;
-    if (!is_finite(value) || !is_finite(other.value)) {
-      return std::bit_cast<std::uint64_t>(value) == std::bit_cast<std::uint64_t>(other.value);
-    }
-    return std::abs(value - other.value) <= 1e-12 * std::max(std::abs(value), std::abs(other.value));
-  }
-  [[nodiscard]] std::string text() const { return answers ? to_text(value) : "an exception"; }
-
-  template <class Archive>
-  void serialize(Archive& archive) {
-    serialize_value(archive, at);
-    serialize_value(archive, answers);
-    serialize_value(archive, value);
-  }
-};
-
-/// Functions that the user wrote are compared at the first place they are asked, the next, and on to far ahead.
-inline constexpr auto places_ahead = std::to_array<std::uint64_t>({0, 1, 2, 5, 10, 100, 1000, 10'000, 100'000});
-
-template <class Archive>
-void serialize_samples(Archive& archive, std::string_view who, std::string_view member, const FunctionOption& option,
-                       std::uint64_t next) {
-  const auto each = [&](Sample saved) {
-    saved.serialize(archive);
-    if constexpr (is_loading<Archive>) {
-      const Sample present(option, saved.at);
-      if (saved.agrees(present)) return;
-      const std::string at = std::string(" at ").append(option.unit).append(" ").append(std::to_string(saved.at));
-      throw_other_option(who, std::string(member) + at, saved.text(), present.text());
-    }
-  };
-  const auto sample = [&](std::uint64_t at) {
-    if constexpr (is_loading<Archive>) return Sample();
-    return Sample(option, option.first + at);
-  };
-  each(sample(0));
-  for (const std::uint64_t ahead : places_ahead) each(sample(next + ahead));
-}
-
-/// Saves an option, or compares it with the saved one. Throws std::invalid_argument where they differ. Functions are
-/// asked about the steps, or folds, from `next` on.
+/// Saves an option, or compares it with the saved one. Throws std::invalid_argument where they differ. A number or a
+/// function is told from another by its description; no function is asked anything.
 template <class Archive, class T>
-void serialize_option(Archive& archive, std::string_view who, std::string_view member, const T& value,
-                      [[maybe_unused]] std::uint64_t next = 0) {
+void serialize_option(Archive& archive, std::string_view who, std::string_view member, const T& value) {
   if constexpr (GivenAsFunction<T>) {
-    const FunctionOption option = function_option(value);
-    serialize_option(archive, who, member, std::string_view(option.description));
-    if (!option.says_all) serialize_samples(archive, who, member, option, next);
+    serialize_option(archive, who, member, value.description());
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
     std::string text(value);
     serialize_text(archive, text);
@@ -227,11 +166,10 @@ template <class Archive>
 struct OptionSerializer {
   Archive& archive;
   std::string_view who;
-  std::uint64_t next = 0;
 
   template <class T>
   void operator()(std::string_view member, const T& value) const {
-    serialize_option(archive, who, member, value, next);
+    serialize_option(archive, who, member, value);
   }
 };
 
@@ -242,7 +180,7 @@ class OnlyOptions {
   /// Saves the options, or throws std::invalid_argument, saying which, where they are not those that were saved.
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    serialize_version(archive, Derived::name, 1);
+    serialize_version(archive, Derived::name);
     static_cast<const Derived&>(*this).for_each_option(OptionSerializer<Archive>{archive, Derived::name});
   }
 };

@@ -169,7 +169,7 @@ class RowAverage {
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     if (moving_) detail::throw_bad_order(name, "serialize must not be called while a step moves rows");
-    detail::serialize_version(archive, name, 1);
+    detail::serialize_version(archive, name);
     const detail::OptionSerializer<Archive> option{archive, name};
     option("shadow", detail::scalar_name<Shadow>);
     option("rows", static_cast<std::uint64_t>(u_.rows()));

@@ -184,8 +184,8 @@ class SparseLinear {
   /// changed. O(features · outputs).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    serialize_version(archive, Rule::name, 1);
-    const OptionSerializer<Archive> option{archive, Rule::name, steps_};
+    serialize_version(archive, Rule::name);
+    const OptionSerializer<Archive> option{archive, Rule::name};
     const Options& o = rule_.options;
     option("scalar", scalar_name<Scalar>);
     option("features", std::uint64_t{o.features});

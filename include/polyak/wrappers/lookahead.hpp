@@ -100,7 +100,7 @@ class Lookahead {
   /// Averaged::serialize.
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    detail::serialize_version(archive, name, 1);
+    detail::serialize_version(archive, name);
     const detail::OptionSerializer<Archive> option{archive, name};
     option("scalar", detail::scalar_name<Scalar>);
     option("every", options_.every);
