@@ -457,6 +457,14 @@ TEST_CASE("the uncorrected average starts from the weights before its first fold
   Averaged opt{Sgd{{.learning_rate = 1}}, Ema{{.decay = 0.5, .bias_correction = false}}};
   opt.averager().start_from(VectorXd{{10}});
   VectorXd theta{{0}};
+  CHECK(opt.has_average());
+  CHECK(opt.average()[0] == 10);  // until the first step folds
+  CHECK(opt.average_or(theta)[0] == 10);
+  {
+    const auto guard = opt.swap_in(theta);
+    CHECK(theta[0] == 10);
+    CHECK_THROWS_AS(opt.step(theta, VectorXd{{-2}}), std::logic_error);
+  }
   opt.step(theta, VectorXd{{-2}});
   CHECK(opt.average()[0] == 6);
 }

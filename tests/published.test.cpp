@@ -226,6 +226,12 @@ TEST_CASE("whatever has an average is published, with its steps") {
   CHECK(published.snapshot().average() == constant(4, 3));
   CHECK(published.snapshot().steps() == 0);
 
+  Ema started{{.bias_correction = false}};
+  started.start_from(constant(4, 2));
+  published.publish(started);
+  CHECK(published.snapshot().average() == constant(4, 2));
+  CHECK(published.snapshot().steps() == 0);
+
   SparseSgd sparse{{.features = 4}, TailAverage{}};
   const Eigen::SparseVector<double> x = constant(4, 1).sparseView();
   for (int t = 0; t < 3; ++t) sparse.step(x, [](double score) { return score - 1; });

@@ -60,8 +60,8 @@ class Published {
 
   /// Publishes the average of an averager, of an Averaged with one (of several, name one: publish(opt.averager<1>())),
   /// or of whatever else has average(); also while it is swapped in. Returns its version. O(n). Throws what average()
-  /// does, std::logic_error before the first fold, and std::invalid_argument on a size other than before; then what was
-  /// published stays. A Compensated average is published without its residue.
+  /// does, std::logic_error where there is no average yet, and std::invalid_argument on a size other than before; then
+  /// what was published stays. A Compensated average is published without its residue.
   template <class A>
     requires(!ReadableParameters<A> && requires(const A& source) { source.average(); })
   std::uint64_t publish(const A& source) {

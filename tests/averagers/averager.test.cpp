@@ -1,7 +1,17 @@
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/anytime_tail_average.hpp>
 #include <polyak/averagers/averager.hpp>
+#include <polyak/averagers/compensated.hpp>
 #include <polyak/averagers/ema.hpp>
 #include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/guarded.hpp>
+#include <polyak/averagers/lawa.hpp>
+#include <polyak/averagers/polynomial_average.hpp>
+#include <polyak/averagers/power_ema.hpp>
+#include <polyak/averagers/swa.hpp>
 #include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/published.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -103,7 +113,7 @@ TEST_CASE("the diagnostics are those of the weights") {
     auto averager = with_gains(gains);
     averager.start_from(one(theta_0));
     CHECK(averager.count() == 0);
-    CHECK(averager.effective_sample_size() == 0);
+    CHECK(averager.effective_sample_size() == 1);
     CHECK(averager.mean_age() == 0);
     CHECK(averager.start_mass() == 1);
     for (std::size_t i = 1; i <= folds; ++i) {
@@ -212,7 +222,8 @@ TEST_CASE("where the first fold is not the first step, the weights before it are
     late.update(one(1));
     CHECK_FALSE(late.has_average());
     late.update(one(2));
-    CHECK_FALSE(late.has_average());
+    CHECK(late.average() == one(2));  // the start
+    CHECK(late.count() == 0);
     late.update(one(8));
     CHECK(late.average()[0] == 5);
     CHECK(late.start_mass() == 0.5);
@@ -235,6 +246,78 @@ TEST_CASE("where the first fold is not the first step, the weights before it are
   tail.update(constant(4, 1));
   tail.update(constant(3, 7));
   CHECK(tail.average() == constant(3, 7));
+}
+
+namespace {
+
+/// A start is the average until the first fold, whatever the first gain: to all who read it.
+template <class A>
+void check_start_is_average(A averager) {
+  const auto fresh = reading(averager);
+  const VectorXd start{{3, -0.5}};
+  averager.start_from(VectorXd{{8, 9}});
+  averager.start_from(start);  // the last word
+  CHECK(averager.has_average());
+  CHECK(averager.in_use());
+  CHECK(averager.average().template cast<double>() == start);
+  CHECK(averager.average_or(constant(2, 7)).template cast<double>() == start);
+  CHECK(averager.average_block(0).template cast<double>() == start);
+  CHECK(averager.count() == 0);
+  CHECK(averager.steps() == 0);
+  CHECK(averager.start_mass() == 1);
+  CHECK(averager.effective_sample_size() == 1);
+  CHECK(averager.mean_age() == 0);
+  Eigen::VectorXf into(2);
+  averager.copy_average_to(into);
+  CHECK(into == start.cast<float>());
+  VectorXd theta{{1, 2}};
+  {
+    const auto guard = averager.swap_in(theta);
+    CHECK(theta == start);
+    CHECK(support::has(error_of([&] { averager.start_from(theta); }), "the average is swapped in"));
+    CHECK(support::has(error_of([&] { averager.update(theta); }), "the average is swapped in"));
+  }
+  CHECK(theta == VectorXd{{1, 2}});
+  VectorXd other = one(1);
+  CHECK(
+      support::has(error_of([&] { averager.copy_average_to(other); }), "must have the size of the average, 2, got 1"));
+  CHECK(support::has(error_of([&] { averager.update(other); }), "must keep the size, 2x1, got 1x1"));
+
+  auto copy = averager;
+  averager.update(VectorXd{{1, 2}});
+  CHECK(averager.count() == 1);
+  CHECK(averager.average() != copy.average());
+  CHECK(error_of([&] { averager.start_from(start); }).starts_with("logic_error: "));
+  copy.reset();
+  CHECK_FALSE(copy.has_average());
+  CHECK(reading(copy) == fresh);
+}
+
+}  // namespace
+
+TEST_CASE("a start is the average until the first fold") {
+  check_start_is_average(Ema{{.decay = 0.5, .bias_correction = false}});
+  check_start_is_average(Ema{{.decay = 0.5}});
+  check_start_is_average(TailAverage{});
+  check_start_is_average(TailAverage<float>{});
+  check_start_is_average(TailAverage<Eigen::half>{});
+  check_start_is_average(Ema<Compensated<float>>{{.decay = 0.5, .bias_correction = false}});
+  check_start_is_average(Swa{});
+  check_start_is_average(PolynomialAverage{});
+  check_start_is_average(PowerEma{});
+  check_start_is_average(AnytimeTailAverage{});
+  check_start_is_average(with_gains({0.5}));
+  check_start_is_average(Guarded{Ema{{.decay = 0.5, .bias_correction = false}}});
+
+  // It stays so over the steps that fold nothing, and the blocks of a set have their shapes.
+  TailAverage late{{.start = 3}};
+  const Eigen::MatrixXd matrix{{1, 2}, {3, 4}};
+  const VectorXd bias{{5}};
+  late.start_from(ParameterSet{matrix, bias});
+  CHECK(late.average_block(0) == matrix);
+  for (int t = 0; t < 2; ++t) late.update(ParameterSet{matrix, bias});
+  CHECK(late.average_block(1) == bias);
+  CHECK(late.count() == 0);
 }
 
 TEST_CASE("a mass that would be subnormal is none") {

@@ -268,6 +268,7 @@ TEST_CASE("compensated: life from construction to reset") {
   CHECK(same_bits(whole(moved), whole(ema)));
   ema.reset();
   ema.start_from(constant<float>(60, 0.1));
+  CHECK(whole(ema) == constant<float>(60, 0.1).cast<long double>());
   ema.update(constant<float>(60, 0.1));
   CHECK(whole(ema) == constant<float>(60, 0.1).cast<long double>());
 }

@@ -330,8 +330,10 @@ TEST_CASE("the start of an average without bias correction counts too") {
   later.start = 2;
   Guarded skips{Ema{later}};
   skips.update(VectorXd{{not_a_number, 1}});
-  skips.update(VectorXd{{2, 1}});  // the first fold, without a start
   CHECK_FALSE(skips.has_average());
+  skips.update(VectorXd{{2, 1}});  // the first fold, without a start, becomes the start of the next
+  CHECK(skips.average() == VectorXd{{2, 1}});
+  CHECK(skips.count() == 0);
   CHECK(skips.skipped() == 1);
   skips.update(VectorXd{{4, 1}});
   CHECK(skips.average() == VectorXd{{3, 1}});

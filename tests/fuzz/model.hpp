@@ -353,15 +353,16 @@ class ModelAverage {
   }
   [[nodiscard]] bool scheduled() const { return options_.decay.scheduled; }
   [[nodiscard]] bool needs_start() const { return options_.kind == AverageKind::uncorrected_ema && first_gain() < 1; }
-  [[nodiscard]] bool started() const { return start_.has_value(); }
-  void start_from(const Iterate& weights) { start_ = weights; }
+  /// From the first fold on, or from a start on, which is the average until then.
+  [[nodiscard]] bool has_average() const { return start_.has_value(); }
+  void start_from(const Iterate& weights) { begin(weights); }
 
   /// The weights after step t. A start that was not given is the weights before the first fold.
   void fold(const Iterate& before, const Iterate& weights) {
     const bool folds = due();
     ++steps_;
     if (!folds) return;
-    if (iterates_.empty()) begin(start_.value_or(before));
+    if (!has_average()) begin(before);
     const long double k = static_cast<long double>(iterates_.size() + 1);
     const Bounded<double> a = gain(k);
     const std::vector<Number> old = average_;
@@ -380,7 +381,7 @@ class ModelAverage {
   [[nodiscard]] bool spoilt(std::size_t i) const { return spoilt_[i]; }
 
   [[nodiscard]] long double effective_sample_size() const {
-    if (iterates_.empty()) return 0;
+    if (!has_average()) return 0;
     if (latest()) return static_cast<long double>(std::min<std::size_t>(options_.window, iterates_.size()));
     return 1 / squares();
   }
@@ -415,9 +416,12 @@ class ModelAverage {
   void begin(const Iterate& start) {
     start_ = start;
     shares_ = {1};
-    average_.assign(start.size(), {});
+    average_.clear();
     spoilt_.assign(start.size(), false);
-    for (std::size_t i = 0; i < start.size(); ++i) take_in(i, start[i]);
+    for (std::size_t i = 0; i < start.size(); ++i) {
+      take_in(i, start[i]);
+      average_.push_back(Number::within(start[i], Number::tiny));
+    }
   }
   void take_in(std::size_t i, long double x) {
     if (!std::isfinite(x)) spoilt_[i] = true;
@@ -496,7 +500,7 @@ class ModelAverage {
   std::uint64_t steps_ = 0;
   std::optional<Iterate> start_;
   std::vector<Iterate> iterates_;
-  std::vector<long double> shares_;  // of the start, once there is a fold
+  std::vector<long double> shares_;  // of the start
   std::vector<long double> shares_of_iterates_;
   std::vector<Number> average_;
   std::vector<bool> spoilt_;

@@ -470,7 +470,7 @@ template <class Average, class Shadow>
 void require_as_modelled(const Average& average, const fuzz::ModelAverage<Shadow>& model, const Shape& shape) {
   require(average.steps() == model.steps(), "an average has seen every step");
   require(average.count() == model.count(), "an average has folded what was due");
-  require(average.has_average() == (model.count() > 0), "there is an average from the first fold on");
+  require(average.has_average() == model.has_average(), "there is an average from the first fold or a start on");
   const auto close = [&](double actual, long double expected, const char* what) {
     const long double distance = std::abs(static_cast<long double>(actual) - expected);
     require(distance <= model.tolerance() * std::abs(expected) + 1e-300L + (expected < 1e-6L ? 1e-12L : 0),
@@ -1002,7 +1002,7 @@ class Alone : public Subject {
         update(input, Fault::none);
     }
     require_as_modelled(object_, model_, last_.shape());
-    require(object_.in_use() == (model_.steps() > 0 || model_.started()), "an average is in use once it was used");
+    require(object_.in_use() == (model_.steps() > 0 || model_.has_average()), "an average is in use once it was used");
   }
 
  private:
@@ -1028,7 +1028,7 @@ class Alone : public Subject {
 
   void update(Input& input, Fault what) {
     auto weights = values_from<Scalar>(input, last_.shape());
-    const bool fresh = !model_.started() && model_.count() == 0;
+    const bool fresh = !model_.has_average();
     const bool lacks_start = fresh && model_.needs_start();
     const bool is_before_first = fresh && model_.due(2) && !model_.due();
     const bool asks = model_.scheduled() && (model_.due() || is_before_first);
@@ -1054,7 +1054,7 @@ class Alone : public Subject {
   }
 
   void show_other_size(Input& input) {
-    if (model_.count() == 0) return;
+    if (!model_.has_average()) return;
     auto weights = values_from<Scalar>(input, other_than(last_.shape()));
     const serialize::Bytes before = saved(object_);
     require_refusal(Outcome::bad_argument, "weights keep their size",

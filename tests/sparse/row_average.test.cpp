@@ -223,6 +223,10 @@ TEST_CASE("RowAverage refuses what does not fit", "[sparse]") {
   used.update(Eigen::VectorXd(Eigen::VectorXd::Zero(2)));
   CHECK(error_of([&] { RowAverage(table, used); }) ==
         "logic_error: polyak::RowAverage: the averager must not be in use already");
+  Ema<> started;
+  started.start_from(Eigen::VectorXd(Eigen::VectorXd::Zero(2)));
+  CHECK(error_of([&] { RowAverage(table, started); }) ==
+        "logic_error: polyak::RowAverage: the averager must not be in use already");
 }
 
 TEST_CASE("A detached average does not see what becomes of its table", "[sparse]") {

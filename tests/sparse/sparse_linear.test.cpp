@@ -440,6 +440,10 @@ TEST_CASE("Sparse models refuse options out of range", "[sparse]") {
   used.update(Eigen::VectorXd(Eigen::VectorXd::Zero(2)));
   CHECK(error_of([&] { SparseSgd(SparseSgdOptions{.features = 1}, used); }) ==
         "logic_error: polyak::SparseSgd: the averager must not be in use already");
+  Ema<> started;
+  started.start_from(Eigen::VectorXd(Eigen::VectorXd::Zero(2)));
+  CHECK(error_of([&] { SparseSgd(SparseSgdOptions{.features = 1}, started); }) ==
+        "logic_error: polyak::SparseSgd: the averager must not be in use already");
 }
 
 TEST_CASE("Sparse models refuse more numbers than memory can have", "[sparse]") {

@@ -81,16 +81,17 @@ class Average {
   using shadow_type = typename detail::ShadowParts<Shadow>::scalar;
   using vector_type = Eigen::Matrix<shadow_type, Eigen::Dynamic, 1>;
 
-  /// The average in the storage order of the parameters, one block after the other; throws std::logic_error before the
-  /// first fold. O(1).
+  /// The average in the storage order of the parameters, one block after the other; throws std::logic_error where there
+  /// is none yet. O(1).
   [[nodiscard]] const vector_type& average() const {
     if (!has_average()) detail::throw_bad_order(name_, "there is no average before the first fold");
     return shadow_;
   }
-  [[nodiscard]] bool has_average() const noexcept { return folds_ > 0; }
+  /// True from the first fold on, or from a start on: until iterates are folded in, the start is the average.
+  [[nodiscard]] bool has_average() const noexcept { return folds_ > 0 || started_; }
 
-  /// The average of block i of a parameter set, in the shape the block had at the first fold. Throws as average() does,
-  /// and std::invalid_argument where there is no block i. O(i).
+  /// The average of block i of a parameter set, in the shape the block had when the average began. Throws as average()
+  /// does, and std::invalid_argument where there is no block i. O(i).
   [[nodiscard]] auto average_block(std::size_t i) const {
     using Matrix = Eigen::Matrix<shadow_type, Eigen::Dynamic, Eigen::Dynamic>;
     using Strides = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
@@ -104,7 +105,7 @@ class Average {
     return Eigen::Map<const Matrix, Eigen::Unaligned, Strides>(data, rows, cols, strides);
   }
 
-  /// The average, or `params` as they are before the first fold. By value, O(n). Throws std::invalid_argument on
+  /// The average, or `params` as they are where there is none yet. By value, O(n). Throws std::invalid_argument on
   /// another size.
   template <ReadableParameters P>
   [[nodiscard]] vector_type average_or(const P& params) const {
@@ -209,6 +210,7 @@ class Average {
   }
   void forget() {
     steps_ = folds_ = 0;
+    started_ = false;
     next_ = cadence_.first();
     shadow_ = vector_type();
     residue_ = {};
@@ -226,19 +228,20 @@ class Average {
     option("start", cadence_.start);
     option(cadence_.name_of_every, cadence_.every);
   }
-  /// The average, if there is one or it has started, and then what serialize_rest(n) does about the rest of the
+  /// The average, if there is one, and then what serialize_rest(n) does about the rest of the
   /// averager that has n numbers for n weights. On loading, all is taken over once the last of it has come.
   template <class Archive, class Rest>
-  void serialize_average(Archive& archive, bool started, const Rest& serialize_rest) {
+  void serialize_average(Archive& archive, const Rest& serialize_rest) {
+    bool started = started_;
     std::uint64_t steps = steps_, folds = folds_, next = next_;
+    detail::serialize_value(archive, started);
     detail::serialize_value(archive, steps);
     detail::serialize_value(archive, folds);
     detail::serialize_value(archive, next);
     const auto serialize_vectors = [&](detail::KnownLayout& layout, vector_type& shadow, ResidueVector& residue) {
       if (folds == 0 && !started) return;
       layout.serialize(archive, name_);
-      // Where files have names, what is no average yet must not pass for one.
-      detail::serialize_array(archive, name_, folds == 0 ? "start" : "average", shadow, layout.size());
+      detail::serialize_array(archive, name_, "average", shadow, layout.size());
       if constexpr (compensated) detail::serialize_array(archive, name_, "residue", residue, layout.size());
       serialize_rest(layout.size());
     };
@@ -247,6 +250,7 @@ class Average {
       vector_type shadow;
       ResidueVector residue;
       serialize_vectors(layout, shadow, residue);
+      started_ = started;
       steps_ = steps;
       folds_ = folds;
       next_ = next;
@@ -262,6 +266,7 @@ class Average {
   detail::KnownLayout layout_;
   vector_type shadow_;
   [[no_unique_address]] ResidueVector residue_;  // of a compensated shadow, as long as it
+  bool started_ = false;                         // the shadow began with a start
 
  private:
   template <FloatingPoint To>

@@ -33,16 +33,17 @@ class Averager : public Average<Shadow> {
 
   Averager(std::string_view name, Gain gain, Cadence cadence) : Base(name, cadence), gain_(std::move(gain)) {}
 
-  /// Gives s_0, the weights before the first fold. Needed only alone, where a_1 < 1 (an EMA without bias correction)
-  /// and the very first step folds; later on they are the θ of the update before. Throws std::logic_error after the
-  /// first fold.
+  /// Gives s_0, the weights before the first fold: the average until that is made, also where a_1 = 1 then leaves
+  /// nothing of them. Needed only alone, where a_1 < 1 (an EMA without bias correction) and the very first step folds;
+  /// later on they are the θ of the update before. Throws std::logic_error after the first fold and while swapped in.
   template <ReadableParameters P>
   void start_from(const P& params) {
-    if (this->has_average()) detail::throw_bad_order(name_, "start_from must come before the first fold");
+    if (this->count() > 0) detail::throw_bad_order(name_, "start_from must come before the first fold");
+    this->require_not_swapped();
     Base::template require_wide_enough<scalar_of<const P&>>();
     this->note(detail::layout_of(params, name_));
     detail::for_each_block(params, name_, [this](std::size_t offset, auto weights) { this->assign(offset, weights); });
-    started_ = true;
+    this->started_ = true;
   }
 
   /// Counts a step and, when it is due, folds θ_t in. Throws std::invalid_argument on a size other than that of the
@@ -62,9 +63,9 @@ class Averager : public Average<Shadow> {
   }
 
   /// True once there is anything to lose: a step, or a start.
-  [[nodiscard]] bool in_use() const noexcept { return this->steps() > 0 || started_; }
-  /// 1/Σw² over the weights w of the iterates and of the start, which counts as one: k for a uniform mean. 0 before the
-  /// first fold.
+  [[nodiscard]] bool in_use() const noexcept { return this->steps() > 0 || this->has_average(); }
+  /// 1/Σw² over the weights w of the iterates and of the start, which counts as one: k for a uniform mean. 0 where
+  /// there is no average yet.
   [[nodiscard]] double effective_sample_size() const noexcept { return this->has_average() ? 1 / squares_ : 0; }
   /// Σ w_i (k − i): how many folds ago the average's centre of mass lies.
   [[nodiscard]] double mean_age() const noexcept { return age_; }
@@ -77,7 +78,6 @@ class Averager : public Average<Shadow> {
     squares_ = start_mass_ = 1;
     age_ = 0;
     state_ = {};
-    started_ = false;
   }
 
   /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization; also saves
@@ -95,26 +95,23 @@ class Averager : public Average<Shadow> {
     }
     double squares = squares_, age = age_, start_mass = start_mass_;
     typename Gain::State state = state_;
-    bool started = started_;
     detail::serialize_value(archive, squares);
     detail::serialize_value(archive, age);
     detail::serialize_value(archive, start_mass);
-    detail::serialize_value(archive, started);
     detail::serialize_part(archive, "gain", state);
-    this->serialize_average(archive, started, [](std::size_t) {});
+    this->serialize_average(archive, [](std::size_t) {});
     if constexpr (detail::is_loading<Archive>) {
       squares_ = squares;
       age_ = age;
       start_mass_ = start_mass;
       state_ = state;
-      started_ = started;
     }
   }
 
   /// Begins the fold of the next step: throws as update does, and else changes nothing but the capacity of the shadow
   /// until the fold is committed.
   [[nodiscard]] Fold begin_fold(const Layout& layout) {
-    const bool fresh = !this->has_average() && !started_;
+    const bool fresh = !this->has_average();
     if (!fresh) layout_.check(layout, name_);
     Fold fold = begin_gain();
     if (fresh && !fold.idle()) this->note(layout);
@@ -128,7 +125,7 @@ class Averager : public Average<Shadow> {
     if (!this->due()) return fold;
     fold.gain_ = gain_(this->count() + 1, fold.state_);
     fold.due_ = true;
-    fold.wants_start_ = !this->has_average() && !started_ && fold.gain_ != 1;
+    fold.wants_start_ = !this->has_average() && fold.gain_ != 1;
     return fold;
   }
 
@@ -138,9 +135,7 @@ class Averager : public Average<Shadow> {
 
   [[nodiscard]] const Gain& gain() const noexcept { return gain_; }
   /// Whether the weights of this update are those before the first fold, which needs them.
-  [[nodiscard]] bool takes_start() const {
-    return !this->has_average() && !started_ && this->due_in(2) && first_gain() != 1;
-  }
+  [[nodiscard]] bool takes_start() const { return !this->has_average() && this->due_in(2) && first_gain() != 1; }
 
  private:
   [[nodiscard]] double first_gain() const {
@@ -153,7 +148,6 @@ class Averager : public Average<Shadow> {
   double age_ = 0;
   double start_mass_ = 1;
   [[no_unique_address]] typename Gain::State state_;
-  bool started_ = false;
 };
 
 /// One step's share of the work. Refers to its averager, which must stay where it is meanwhile.

@@ -138,7 +138,7 @@ class Guarded : public Averager {
   void start_from(const P& params)
     requires requires(Averager& averager) { averager.start_from(params); }
   {
-    if (guards() && !this->has_average() && !check_start(params)) throw_finding(detail::layout_of(params, name_), 0);
+    if (guards() && this->count() == 0 && !check_start(params)) throw_finding(detail::layout_of(params, name_), 0);
     Averager::start_from(params);
     if (finding_.wild) tame_ = false;
   }

@@ -82,7 +82,7 @@ class Lawa : public Average<Shadow> {
     detail::serialize_option(archive, name, "window", window_);
     std::vector<Vector> loaded;
     std::vector<Vector>& iterates = detail::is_loading<Archive> ? loaded : iterates_;
-    this->serialize_average(archive, false, [&](std::size_t n) {
+    this->serialize_average(archive, [&](std::size_t n) {
       std::uint64_t count = iterates.size();
       detail::serialize_value(archive, count);
       if (count > window_) detail::throw_damaged_size(name, "window", window_, count);

@@ -163,7 +163,7 @@ void load_entry(const std::filesystem::path& path, std::string_view entry_name, 
 
 /// Reads the average out of the object saved under a name, or of a part of it ("opt.averager.1"), without the object:
 /// into parameters of its size, in storage order, rounded to their scalar; a Compensated one without its residue. Of an
-/// Averaged with several averagers name one ("opt.averager.1"): those that have folded nothing yet do not count.
+/// Averaged with several averagers name one ("opt.averager.1"): those without an average yet do not count.
 /// Verifies the whole file first, and throws as load does; std::invalid_argument, which names the entries there are,
 /// where the name is that of weights, where there is no average yet, or more than one. Sparse models keep their
 /// averages in another form: load the model.
