@@ -119,8 +119,8 @@ TEST_CASE("with -ffast-math: what a schedule gives is refused before anything mo
     };
     CHECK(message_of([&] {
             Averaged{Sgd{}, Ema{{.decay = Complement{bad}}}}.step(theta, theta);
-          }).starts_with("polyak::Ema: decay must be in [0, 1), got "));
-    refused(Averaged{Sgd{}, Ema{{.decay = gives}}}, "polyak::Ema: decay must be in [0, 1)" + got + " at fold 1");
+          }).starts_with("polyak::Ema: decay must be in [0, 1], got "));
+    refused(Averaged{Sgd{}, Ema{{.decay = gives}}}, "polyak::Ema: decay must be in [0, 1]" + got + " at fold 1");
   }
 }
 
@@ -155,6 +155,21 @@ TEST_CASE("with -ffast-math: averages are right and swaps exact") {
     CHECK(params == std::vector<double>{1, 2, 3, 4});
   }
   for (std::size_t i = 0; i < 4; ++i) CHECK(bits_of(params[i]) == trained[i]);
+}
+
+TEST_CASE("with -ffast-math: a decay of 1 lets nothing into an average") {
+  Ema ema{{.decay = [](std::uint64_t k) { return k == 0 ? 0.5 : 1.0; }}};
+  std::vector<double> theta{from_bits(0x8000'0000'0000'0000), 3};
+  ema.update(theta);
+  for (const double bad : bad_numbers) {
+    theta[0] = theta[1] = bad;
+    ema.update(theta);
+  }
+  CHECK(bits_of(ema.average()[0]) == 0x8000'0000'0000'0000);
+  CHECK(ema.average()[1] == 3);
+  CHECK(ema.count() == 4);
+  CHECK(message_of([] { Ema{{.decay = 1}}.update(VectorXd{{1}}); }) ==
+        "polyak::Ema: decay must be < 1 in the first bias-corrected fold, got 1 at fold 1");
 }
 
 TEST_CASE("with -ffast-math: the bias correction is right to an ulp") {

@@ -351,6 +351,92 @@ TEST_CASE("a gain of 1 assigns and a gain of 0 does not move") {
   CHECK(averager.mean_age() == 0);
 }
 
+namespace {
+
+/// Averages to begin with whose bits a sum with 0 would not keep, and iterates that a product with 0 would let in.
+template <class Scalar>
+std::vector<Scalar> delicate() {
+  using Limits = std::numeric_limits<Scalar>;
+  return {Scalar(-0.0f),      Scalar(1),           Limits::denorm_min(), Scalar(-Limits::max()),
+          Limits::infinity(), Limits::quiet_NaN(), Scalar(0.1f)};
+}
+template <class Scalar>
+std::vector<Scalar> wild() {
+  using Limits = std::numeric_limits<Scalar>;
+  return {Scalar(1), Limits::quiet_NaN(), Limits::infinity(), Limits::max(), Scalar(-Limits::infinity()),
+          Scalar(7), Scalar(-0.0f)};
+}
+
+template <class Shadow>
+void check_gain_of_0() {
+  using Scalar = typename GainAverage<Shadow>::shadow_type;
+  const GainAverageOptions options{.gain = [](std::uint64_t k) { return k == 1 ? 1.0 : 0.0; }};
+  const std::vector<Scalar> first = delicate<Scalar>(), next = wild<Scalar>();
+  const auto check = [&](const auto& averager, std::uint64_t folds) {
+    CHECK(support::same_bits(averager.average(), first));
+    CHECK(averager.count() == folds);
+    CHECK(averager.effective_sample_size() == 1);
+    CHECK(averager.mean_age() == static_cast<double>(folds - 1));
+  };
+  GainAverage<Shadow> alone{options};
+  alone.update(first);
+  alone.update(next);
+  check(alone, 2);
+
+  // Beside an average that folds, in the loop that moves the weights and after it.
+  const auto follow = [](std::vector<Scalar>& params, const std::vector<Scalar>& to) { params = to; };
+  Averaged whole{follow, GainAverage<Shadow>{options}, TailAverage<Shadow>{}};
+  Averaged fused{Sgd<Scalar>{{.learning_rate = 1}}, GainAverage<Shadow>{options}, TailAverage<Shadow>{}};
+  std::vector<Scalar> theta(first.size(), Scalar(1));
+  whole.step(theta, first);
+  whole.step(theta, next);
+  check(whole.template averager<0>(), 2);
+  theta = first;
+  fused.step(theta, std::vector<Scalar>(first.size(), Scalar(0)));
+  const auto before = fused.template average<0>();
+  fused.step(theta, next);
+  CHECK(support::same_bits(fused.template average<0>(), before));
+  CHECK(fused.template average<1>() != before);
+}
+
+}  // namespace
+
+TEST_CASE("a gain of 0 leaves every bit of the average alone, whatever the iterate") {
+  check_gain_of_0<float>();
+  check_gain_of_0<double>();
+  check_gain_of_0<long double>();
+  check_gain_of_0<Eigen::half>();
+  check_gain_of_0<Eigen::bfloat16>();
+
+  // The residue of a compensated one as well.
+  GainAverage<Compensated<float>> compensated{
+      {.gain = [](std::uint64_t k) { return k < 3 ? 1 / static_cast<double>(k) : 0; }}};
+  for (const float theta : {1.0f, 1.0f + 0x1p-23f}) compensated.update(std::vector<float>{theta});
+  VectorXd before(1), after(1);
+  compensated.copy_average_to(before);
+  CHECK(before[0] == 1 + 0x1p-24);
+  compensated.update(std::vector<float>{std::numeric_limits<float>::infinity()});
+  compensated.copy_average_to(after);
+  CHECK(support::same_bits(before, after));
+  CHECK(compensated.count() == 3);
+
+  // A guard looks at every iterate that is due, and leaves this fold out as any other.
+  Guarded guarded{with_gains({1, 0, 0})};
+  guarded.update(one(3));
+  guarded.update(one(support::infinity));
+  CHECK(guarded.skipped() == 1);
+  CHECK(guarded.count() == 1);
+  guarded.update(one(5));
+  CHECK(guarded.count() == 2);
+  CHECK(guarded.average() == one(3));
+  // And where the shadow could not have taken a larger one.
+  Guarded large{with_gains({1, 0})};
+  large.update(one(-std::numeric_limits<double>::max()));
+  large.update(one(std::numeric_limits<double>::max()));
+  CHECK(large.count() == 2);
+  CHECK(large.average() == one(-std::numeric_limits<double>::max()));
+}
+
 TEST_CASE("an averager alone cannot be updated while its average is swapped in") {
   TailAverage tail;
   tail.update(one(2));

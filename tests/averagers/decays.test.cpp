@@ -96,8 +96,11 @@ TEST_CASE("a decay is a number, a function of the folds or an object that knows 
   CHECK(function.complement(2, 9) == 0.125);
   CHECK(function.complement(3, 9) == 0.5);
   CHECK(function.description() == "a callable");
-  const Decay one([](std::uint64_t k) { return k < 4 ? 0.5 : 1.0; });
-  CHECK(error_of([&] { (void)one.complement(4, 1); }).ends_with("decay must be in [0, 1), got 1 at fold 5"));
+  const Decay rising([](std::uint64_t k) { return 0.25 * static_cast<double>(k); });
+  CHECK(rising.complement(4, 1) == 0);
+  CHECK(error_of([&] { (void)rising.complement(5, 1); }) ==
+        "invalid_argument: polyak::Ema: decay must be in [0, 1], got 1.25 at fold 6");
+  CHECK(Decay(1).complement(0, 1) == 0);
 
   // 1 − β straight from the formula: through β it would be off by 1e-4 at a half-life of 1e12 steps.
   const HalfLife half_life{{.steps = 1e12}};

@@ -1,8 +1,12 @@
+#include <polyak/averaged.hpp>
 #include <polyak/averagers/decays.hpp>
 #include <polyak/averagers/ema.hpp>
+#include <polyak/optimizers/sgd.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 #include <string>
 #include <vector>
 
@@ -97,9 +101,9 @@ TEST_CASE("a half-life means the same average however often it folds") {
 
 TEST_CASE("Ema refuses options out of range") {
   const auto built = [](EmaOptions options) { return error_of([&] { Ema ema(options); }); };
-  const std::string rule = "invalid_argument: polyak::Ema: decay must be in [0, 1), got ";
+  const std::string rule = "invalid_argument: polyak::Ema: decay must be in [0, 1], got ";
   CHECK(built({.decay = 1.2}) == rule + "1.2");
-  CHECK(built({.decay = 1}) == rule + "1");
+  CHECK(built({.decay = std::nextafter(1.0, 2.0)}) == rule + "1.0000000000000002");
   CHECK(built({.decay = -0.1}) == rule + "-0.1");
   CHECK(built({.decay = -1e-300}) == rule + "-1e-300");
   CHECK(built({.decay = not_a_number}) == rule + "nan");
@@ -107,7 +111,7 @@ TEST_CASE("Ema refuses options out of range") {
   CHECK(built({.decay = -infinity}) == rule + "-inf");
   CHECK(built({.every = 0}) == "invalid_argument: polyak::Ema: every must be >= 1, got 0");
   CHECK(built({.decay = 0}) == "nothing");
-  CHECK(built({.decay = std::nextafter(1.0, 0.0)}) == "nothing");
+  CHECK(built({.decay = 1}) == "nothing");
 }
 
 TEST_CASE("a decay schedule out of range is refused in the step that meets it and changes nothing") {
@@ -117,11 +121,79 @@ TEST_CASE("a decay schedule out of range is refused in the step that meets it an
   ema.update(one(4));
   for (int attempt = 0; attempt < 2; ++attempt) {
     CHECK(error_of([&] { ema.update(one(100)); }) ==
-          "invalid_argument: polyak::Ema: decay must be in [0, 1), got 1.5 at fold 3");
+          "invalid_argument: polyak::Ema: decay must be in [0, 1], got 1.5 at fold 3");
     CHECK(ema.steps() == 2);
     CHECK(ema.count() == 2);
     CHECK(ema.average()[0] == 3);
   }
+}
+
+TEST_CASE("a decay that rises to 1 ends with an average that stays") {
+  // 1 − (1 − 0.9) (1 + cos πk/K)/2, as the target networks of BYOL have it (Grill et al. 2020).
+  static constexpr std::uint64_t last = 50;
+  const auto momentum = [](std::uint64_t k) {
+    const double x = static_cast<double>(std::min(k, last)) / static_cast<double>(last);
+    return 1 - 0.1 * (1 + std::cos(std::numbers::pi * x)) / 2;
+  };
+  REQUIRE(momentum(last) == 1);
+  for (const bool corrected : {true, false}) {
+    INFO((corrected ? "corrected" : "uncorrected"));
+    Averaged opt{[](VectorXd& params, const VectorXd& next) { params = next; },
+                 Ema{{.decay = momentum, .bias_correction = corrected}}};
+    support::Random random(5);
+    VectorXd theta = random.vector(3);
+    Eigen::Matrix<long double, 3, 1> sum =
+        corrected ? VectorXd(support::constant(3, 0)).cast<long double>() : theta.cast<long double>();
+    long double weight = corrected ? 0 : 1;
+    for (std::uint64_t k = 0; k < last; ++k) {
+      opt.step(theta, random.vector(3));
+      const long double beta = momentum(k);
+      sum = beta * sum + (1 - beta) * theta.cast<long double>();
+      if (corrected) weight = beta * weight + (1 - beta);
+    }
+    const VectorXd average = opt.average();
+    const double size = opt.averager().effective_sample_size(), mass = opt.averager().start_mass();
+    CHECK(support::largest(average.cast<long double>() - sum / weight) < 1e-14);
+    for (std::uint64_t k = last; k < 2 * last; ++k) opt.step(theta, random.vector(3));
+    CHECK(support::same_bits(opt.average(), average));
+    CHECK(opt.averager().count() == 2 * last);
+    CHECK(opt.averager().effective_sample_size() == size);
+    CHECK(opt.averager().start_mass() == mass);
+  }
+}
+
+TEST_CASE("a decay of 1 from the start on leaves the start, and with correction there is none") {
+  Ema corrected{{.decay = 1}};
+  const std::string missing =
+      "invalid_argument: polyak::Ema: decay must be < 1 in the first bias-corrected fold, got 1 at fold 1";
+  CHECK(error_of([&] { corrected.update(one(3)); }) == missing);
+  CHECK(corrected.steps() == 0);
+  CHECK_FALSE(corrected.has_average());
+  corrected.start_from(one(2));
+  CHECK(error_of([&] { corrected.update(one(3)); }) == missing);
+  CHECK(corrected.average() == one(2));
+  CHECK(corrected.count() == 0);
+
+  VectorXd theta = one(3);
+  Averaged opt{Sgd{}, Ema{{.decay = [](std::uint64_t) { return 1; }}}};
+  CHECK(error_of([&] { opt.step(theta, theta); }) == missing);
+  CHECK(theta == one(3));
+  CHECK(opt.optimizer().steps() == 0);
+
+  Ema plain{{.decay = 1, .bias_correction = false}};
+  CHECK(error_of([&] { plain.update(one(4)); }) ==
+        "logic_error: polyak::Ema: the first gain is below 1, so start_from(weights) must come before update");
+  plain.start_from(one(2));
+  for (int k = 0; k < 5; ++k) plain.update(one(infinity));
+  CHECK(plain.average() == one(2));
+  CHECK(plain.count() == 5);
+  CHECK(plain.start_mass() == 1);
+  CHECK(plain.mean_age() == 5);
+
+  Averaged kept{Sgd{{.learning_rate = 1}}, Ema{{.decay = 1, .bias_correction = false}}};
+  for (int k = 0; k < 5; ++k) kept.step(theta, one(-1));
+  CHECK(theta == one(8));
+  CHECK(kept.average() == one(3));  // θ_0
 }
 
 TEST_CASE("an Ema owns its options and hands them back") {

@@ -117,6 +117,34 @@ TEST_CASE("the gain's state is touched by nothing but the gain") {
   CHECK(once == 2.0 / 3);
 }
 
+TEST_CASE("a decay of 1 is a gain of 0, but for the first fold with correction") {
+  const auto decay = [](std::uint64_t k) { return k == 0 ? 0.5 : k == 3 ? 0.75 : 1.0; };
+  const EmaGain corrected{decay, true, 1}, plain{decay, false, 1};
+  EmaGain::State state, unused;
+  CHECK(corrected(1, state) == 1);
+  CHECK(corrected(2, state) == 0);
+  CHECK(corrected(3, state) == 0);
+  CHECK(support::close(corrected(4, state), 0.4));  // 1/4 over W = 3/4 · 1/2 + 1/4
+  CHECK(corrected(5, state) == 0);
+  CHECK(plain(1, unused) == 0.5);
+  CHECK(plain(2, unused) == 0);
+
+  struct Complement {
+    double complement(std::uint64_t, std::uint64_t) const { return 0; }
+  };
+  const std::string rule = "invalid_argument: polyak::Ema: decay must be < 1 in the first bias-corrected fold, got 1";
+  for (const Decay& one : {Decay(1), Decay(Complement{}), Decay([](std::uint64_t) { return 1; })}) {
+    const EmaGain first{one, true, 1};
+    EmaGain::State fresh;
+    CHECK(error_of([&] { (void)first(1, fresh); }) == rule + " at fold 1");
+    CHECK(EmaGain{one, false, 1}(1, fresh) == 0);
+    CHECK(first(5, state) == 0);
+  }
+  // The least that is enough.
+  EmaGain::State fresh;
+  CHECK(EmaGain{std::nextafter(1.0, 0.0), true, 1}(1, fresh) == 1);
+}
+
 TEST_CASE("a decay out of range is refused in the fold that meets it") {
   const auto fold = [](double beta, std::uint64_t k) {
     return error_of([&] {
@@ -124,8 +152,7 @@ TEST_CASE("a decay out of range is refused in the fold that meets it") {
       (void)EmaGain{[beta](std::uint64_t) { return beta; }, true, 1}(k, state);
     });
   };
-  const std::string rule = "invalid_argument: polyak::Ema: decay must be in [0, 1), got ";
-  CHECK(fold(1, 1) == rule + "1 at fold 1");
+  const std::string rule = "invalid_argument: polyak::Ema: decay must be in [0, 1], got ";
   CHECK(fold(1.5, 2) == rule + "1.5 at fold 2");
   CHECK(fold(-0.5, 3) == rule + "-0.5 at fold 3");
   CHECK(fold(not_a_number, 4) == rule + "nan at fold 4");
@@ -146,8 +173,7 @@ TEST_CASE("a complement out of range is refused as the decay it stands for") {
       (void)EmaGain{Complement{c}, true, 1}(2, state);
     });
   };
-  const std::string rule = "invalid_argument: polyak::Ema: decay must be in [0, 1), got ";
-  CHECK(fold(0) == rule + "1 at fold 2");
+  const std::string rule = "invalid_argument: polyak::Ema: decay must be in [0, 1], got ";
   CHECK(fold(-0.5) == rule + "1.5 at fold 2");
   CHECK(fold(1.5) == rule + "-0.5 at fold 2");
   CHECK(fold(not_a_number) == rule + "nan at fold 2");
@@ -160,7 +186,7 @@ TEST_CASE("a refused decay is named as it was given") {
   const EmaGain gain{[](std::uint64_t) { return -0.1; }, true, 1};
   EmaGain::State state;
   CHECK(error_of([&] { (void)gain(1, state); }) ==
-        "invalid_argument: polyak::Ema: decay must be in [0, 1), got -0.1 at fold 1");
+        "invalid_argument: polyak::Ema: decay must be in [0, 1], got -0.1 at fold 1");
 }
 
 TEST_CASE("a gain out of range is refused in the fold that meets it") {

@@ -29,7 +29,7 @@ struct Ema {
   using type = polyak::Ema<Shadow>;
   using Options = EmaOptions;
   static constexpr const char* name = "Ema";
-  static constexpr auto options = with_cadence<Options>(number<&Options::decay>("decay", below_1),
+  static constexpr auto options = with_cadence<Options>(number<&Options::decay>("decay", share),
                                                         flag<&Options::bias_correction>("bias_correction"));
   static std::vector<Options> variants() {
     return {{.decay = 0.75},

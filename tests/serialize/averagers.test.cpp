@@ -43,6 +43,7 @@ TEST_CASE("an average goes on by any schedule of decays", "[serialize]") {
     parts::for_each_schedule(parts::decays, check);
     parts::for_each_schedule(parts::schedules, check);
     check("a callable", [](std::uint64_t k) { return k % 2 == 0 ? 0.5 : 0.25; });
+    check("one that rises to 1", [](std::uint64_t k) { return k < 3 ? 0.5 : 1.0; });
   }
 }
 

@@ -98,6 +98,9 @@ TEST_CASE("The average of a table agrees with the dense recursion over many step
   CHECK(compare(Ema{{.decay = 0.1}}, steps, meddle) <= 1e-12);
   CHECK(compare(Ema{{.decay = 0.99}}, steps, meddle) <= 1e-12);
   CHECK(compare(Ema{{.decay = 0.9999, .bias_correction = false}}, steps, meddle) <= 1e-12);
+  const auto rising = [](std::uint64_t k) { return std::min(1.0, static_cast<double>(k) / 1000); };
+  CHECK(compare(Ema{{.decay = rising}}, steps, meddle) <= 1e-12);
+  CHECK(compare(Ema{{.decay = 1, .bias_correction = false}}, steps, meddle) <= 1e-12);
   CHECK(compare(PowerEma{}, steps, meddle) <= 1e-12);
   CHECK(compare(GainAverage{{.gain = restarting}}, steps, meddle) <= 1e-12);
 }

@@ -102,6 +102,10 @@ TEST_CASE("Every averager agrees with the dense recursion over a long run", "[sp
   SECTION("Ema with a growing decay") { check(Ema{{.decay = DecayWarmup{{.limit = 0.99999}}}}); }
   SECTION("Ema with a decay by the power of time") { check(Ema{{.decay = InverseGammaDecay{{}}}}); }
   SECTION("Ema with a half-life") { check(Ema{{.decay = HalfLife{{.steps = 10'000}}, .every = 3}}); }
+  SECTION("Ema with a decay that rises to 1") {
+    check(Ema{{.decay = [](std::uint64_t k) { return std::min(1.0, static_cast<double>(k) / 10'000); }}});
+  }
+  SECTION("Ema with a decay of 1") { check(Ema{{.decay = 1, .bias_correction = false, .start = 5000}}); }
   SECTION("PolynomialAverage") { check(PolynomialAverage{{.eta = 3}}); }
   SECTION("PowerEma") { check(PowerEma{{.relative_width = 0.05}}); }
   SECTION("AnytimeTailAverage") { check(AnytimeTailAverage{{.fraction = 0.5}}); }
@@ -115,6 +119,17 @@ TEST_CASE("An EMA of any decay agrees with the dense recursion over a long run",
   const double decay = GENERATE(0.0, 1e-9, 0.1, 0.5, 0.9, 0.99, 0.9999, 0.99999, 0.999999);
   CAPTURE(decay);
   CHECK(compare_sgd(Ema{{.decay = decay}}, {.learning_rate = 0.1}).error <= exact);
+}
+
+TEST_CASE("A decay of 1 keeps an intercept that is no number out of the average", "[sparse]") {
+  SparseSgd model{{.features = 1, .learning_rate = 1}, Ema{{.decay = [](std::uint64_t k) { return k == 0 ? 0 : 1; }}}};
+  const std::vector<int> none;
+  const std::vector<double> nothing;
+  model.step(SparseRow{none, nothing}, -2.0);
+  model.step(SparseRow{none, nothing}, -support::infinity);
+  CHECK(model.intercept()[0] == support::infinity);
+  CHECK(model.average_intercept()[0] == 2);
+  CHECK(model.count() == 2);
 }
 
 TEST_CASE("Shrinkage that underflows any scale agrees with the dense recursion", "[sparse]") {

@@ -164,11 +164,12 @@ class Averager<Gain, Shadow>::Fold {
     if (wants_start_) averager_->assign(offset, weights);
   }
 
-  /// A gain of 1 assigns, since s + (θ − s) need not round to θ.
+  /// A gain of 1 assigns, since s + (θ − s) need not round to θ. A gain of 0 leaves every bit alone, whatever θ is:
+  /// what has no weight does not count, and 0 · ∞ would be NaN.
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
     Base::template require_wide_enough<Weight>();
-    if (!due_) return;
+    if (!due_ || gain_ == 0) return;
     if (assigns()) {
       averager_->assign(offset, weights);
     } else {
@@ -183,7 +184,7 @@ class Averager<Gain, Shadow>::Fold {
       shadow_type s = averager_->shadow_.data()[offset + i];
       if (assigns()) {
         detail::assign(&s, &weights[i], 1);
-      } else {
+      } else if (gain_ != 0) {
         detail::Fold<shadow_type>{&s, static_cast<T>(gain_)}(0, weights[i]);
       }
       if (!detail::is_finite(s)) return false;
@@ -194,7 +195,7 @@ class Averager<Gain, Shadow>::Fold {
   [[nodiscard]] double gain() const noexcept { return gain_; }
   /// Nothing to do in this step but to count it.
   [[nodiscard]] bool idle() const noexcept { return !due_; }
-  [[nodiscard]] bool simple() const noexcept { return due_ && !wants_start_ && !assigns(); }
+  [[nodiscard]] bool simple() const noexcept { return due_ && !wants_start_ && !assigns() && gain_ != 0; }
   [[nodiscard]] auto at(std::size_t offset) const noexcept { return averager_->fold_at(offset, static_cast<T>(gain_)); }
 
   void commit() const noexcept {

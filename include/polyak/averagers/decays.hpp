@@ -28,8 +28,9 @@ concept ComplementedDecay =
       { decay.complement(k, every) } -> std::convertible_to<double>;
     };
 
-/// A decay is a number β in [0, 1), a callable of k that returns β, or an object with complement(k, every) that returns
-/// 1 − β in (0, 1], where every is the number of steps from one fold to the next.
+/// A decay is a number β in [0, 1], a callable of k that returns β, or an object with complement(k, every) that returns
+/// 1 − β in [0, 1], where every is the number of steps from one fold to the next. A fold with β = 1 leaves the average
+/// as it is.
 class Decay {
  public:
   template <class T>
@@ -70,8 +71,8 @@ class Decay {
         return decay.complement(k, every);
       } else {
         const double b = decay(k);
-        if (!(detail::is_finite(b) && b >= 0 && b < 1)) {
-          detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", b, k + 1);
+        if (!(detail::is_finite(b) && b >= 0 && b <= 1)) {
+          detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1]", b, k + 1);
         }
         return 1 - b;
       }

@@ -9,7 +9,7 @@
 namespace polyak {
 
 struct EmaOptions {
-  Decay decay = 0.999;          ///< β in [0, 1), a number or a schedule of the folds already made
+  Decay decay = 0.999;          ///< β in [0, 1], a number or a schedule of the folds already made
   bool bias_correction = true;  ///< off: the textbook form, started from the weights before the first fold
   std::uint64_t start = 0;      ///< t ≥ max(start, 1) folds where t − start is a multiple of every
   std::uint64_t every = 1;      ///< ≥ 1: steps from one fold to the next
@@ -21,7 +21,10 @@ struct EmaOptions {
 /// a_k = (1 − β)/(1 − β^k), so nothing is divided on reading and the start has no weight;
 /// without, s is started at the weights before the first fold (used alone: start_from), which keep the weight β^k.
 ///
-/// Remembers about 1/(1 − β) folds. Throws std::invalid_argument on a decay outside [0, 1) or every = 0.
+/// Remembers about 1/(1 − β) folds. A fold with β = 1 leaves the average as it is, so a schedule may rise to 1. Throws
+/// std::invalid_argument on every = 0 and on a decay outside [0, 1]: a number at construction, one that a schedule
+/// gives in the step that meets it. With bias correction the first fold needs β < 1, and the step that makes it throws
+/// otherwise.
 template <class Shadow = default_shadow>
 class Ema : public Averager<EmaGain, Shadow> {
   using Base = Averager<EmaGain, Shadow>;
@@ -37,7 +40,8 @@ class Ema : public Averager<EmaGain, Shadow> {
              {options.start, options.every}) {
     if (const Decay& decay = this->gain().decay; decay.is_number()) {
       const double beta = decay.number();
-      detail::require(detail::is_finite(beta) && beta >= 0 && beta < 1, "polyak::Ema", "decay must be in [0, 1)", beta);
+      detail::require(detail::is_finite(beta) && beta >= 0 && beta <= 1, "polyak::Ema", "decay must be in [0, 1]",
+                      beta);
     }
     detail::require(options.every >= 1, "polyak::Ema", "every must be >= 1", options.every);
   }

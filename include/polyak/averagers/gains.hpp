@@ -24,7 +24,8 @@ struct UniformGain {
 };
 
 /// a_k = (1 − β_k)/W_k with W_k = β_k W_{k−1} + (1 − β_k), W_0 = 0; for a fixed β that is (1 − β)/(1 − β^k), Adam's
-/// bias correction (Kingma & Ba 2015) written as a gain. Without correction a_k = 1 − β_k.
+/// bias correction (Kingma & Ba 2015) written as a gain. Without correction a_k = 1 − β_k. The first corrected fold
+/// needs β < 1: there is no W to divide by while nothing has come in.
 struct EmaGain {
   Decay decay;
   bool bias_correction;
@@ -34,10 +35,13 @@ struct EmaGain {
 
   [[nodiscard]] double operator()(std::uint64_t k, State& weight) const {
     const double c = decay.complement(k - 1, every);
-    if (!(detail::is_finite(c) && c > 0 && c <= 1)) {
-      detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1)", 1 - c, k);
+    if (!(detail::is_finite(c) && c >= 0 && c <= 1)) {
+      detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1]", 1 - c, k);
     }
-    return bias_correction ? std::min(1.0, c / weight.advance(c)) : c;
+    if (!bias_correction) return c;
+    const double w = weight.advance(c);
+    if (w == 0) detail::throw_bad_fold("polyak::Ema", "decay must be < 1 in the first bias-corrected fold", 1 - c, k);
+    return std::min(1.0, c / w);
   }
   template <class Visitor>
   void for_each_option(const Visitor& visit) const {

@@ -295,7 +295,7 @@ class SparseLinear {
     if (o.intercept) move_intercept(tick.rate * o.intercept_rate, derivatives);
     if (follows) {
       average_intercept_ = intercept_;
-    } else if (!fold.idle()) {
+    } else if (!fold.idle() && fold.gain() != 0) {
       average_intercept_ += fold.gain() * (intercept_ - average_intercept_);
     }
     fold.commit();
