@@ -21,7 +21,7 @@
 
 using namespace polyak;
 using Eigen::Map;
-using Eigen::MatrixXd;
+using MatrixXd = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 using Eigen::VectorXd;
 using support::error_of;
 using RowMajorXd = holders::RowMajorMatrix<double>;

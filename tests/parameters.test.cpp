@@ -22,12 +22,12 @@ using namespace polyak;
 using Eigen::ArrayXd;
 using Eigen::Index;
 using Eigen::Map;
-using Eigen::MatrixXd;
+using MatrixXd = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 using Eigen::Ref;
 using Eigen::VectorXd;
 using support::error_of;
 using RowMajorXd = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Matrix23 = Eigen::Matrix<double, 2, 3>;
+using Matrix23 = Eigen::Matrix<double, 2, 3, Eigen::ColMajor>;
 
 namespace {
 
@@ -92,7 +92,7 @@ TEST_CASE("parameters may be any contiguous Eigen object") {
     MatrixXd columns(2, 3);
     Matrix23 fixed;
     RowMajorXd rows(2, 3);
-    Eigen::ArrayXXd array(2, 3);
+    Eigen::Array<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor> array(2, 3);
     const MatrixXd grad{{2, 6, 10}, {4, 8, 12}};
     moves(columns, grad);
     moves(fixed, grad);
@@ -133,7 +133,7 @@ TEST_CASE("parameters may be any contiguous Eigen object") {
     moves(rows.topRows(1), even.reshaped(1, 6));
     MatrixXd one_row(1, 6);
     moves(one_row.row(0), even);
-    Eigen::Matrix<double, 2, 5> fixed;
+    Eigen::Matrix<double, 2, 5, Eigen::ColMajor> fixed;
     moves(fixed.leftCols<3>(), grad);
     moves(matrix.leftCols(3).array(), grad.array());
   }
@@ -376,7 +376,7 @@ TEST_CASE("a gradient of another size or shape is refused and nothing is written
 }
 
 TEST_CASE("what is strided, constant, temporary or no scalar by its type does not compile as parameters") {
-  using Fixed = Eigen::Matrix3d;
+  using Fixed = Eigen::Matrix<double, 3, 3, Eigen::ColMajor>;
   using FixedRow = decltype(std::declval<Fixed&>().row(0));
   using FixedTop = decltype(std::declval<Fixed&>().topRows<2>());
   using FixedColumn = decltype(std::declval<Fixed&>().col(0));

@@ -46,7 +46,7 @@ class Published {
                 "polyak::Published: 64-bit atomics must be lock-free");
 
  public:
-  using vector_type = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
+  using vector_type = Eigen::Matrix<Scalar, Eigen::Dynamic, 1, Eigen::ColMajor>;
   class Snapshot;
 
   Published() = default;

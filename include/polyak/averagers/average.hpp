@@ -58,7 +58,7 @@ template <class Scalar, class Residue>
 struct ShadowParts<Compensated<Scalar, Residue>> {
   using scalar = typename Compensated<Scalar, Residue>::scalar_type;
   using residue = typename Compensated<Scalar, Residue>::residue_type;
-  using residue_vector = Eigen::Matrix<Residue, Eigen::Dynamic, 1>;
+  using residue_vector = Eigen::Matrix<Residue, Eigen::Dynamic, 1, Eigen::ColMajor>;
 };
 
 /// As it is saved.
@@ -79,7 +79,7 @@ template <class Shadow>
 class Average {
  public:
   using shadow_type = typename detail::ShadowParts<Shadow>::scalar;
-  using vector_type = Eigen::Matrix<shadow_type, Eigen::Dynamic, 1>;
+  using vector_type = Eigen::Matrix<shadow_type, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
   /// The average in the storage order of the parameters, one block after the other; throws std::logic_error where there
   /// is none yet. O(1).
@@ -93,7 +93,7 @@ class Average {
   /// The average of block i of a parameter set, in the shape the block had when the average began. Throws as average()
   /// does, and std::invalid_argument where there is no block i. O(i).
   [[nodiscard]] auto average_block(std::size_t i) const {
-    using Matrix = Eigen::Matrix<shadow_type, Eigen::Dynamic, Eigen::Dynamic>;
+    using Matrix = Eigen::Matrix<shadow_type, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
     using Strides = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
     const shadow_type* data = average().data();
     const auto& shapes = layout_.shapes();

@@ -25,7 +25,7 @@ class PublishedBuffer {
   PublishedBuffer(const PublishedBuffer&) = delete;
   PublishedBuffer& operator=(const PublishedBuffer&) = delete;
 
-  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> average;
+  Eigen::Matrix<Scalar, Eigen::Dynamic, 1, Eigen::ColMajor> average;
   std::uint64_t version = 0;
   std::uint64_t steps = 0;
   const std::uint64_t index;

@@ -109,7 +109,7 @@ class GradientOfBlock {
     data_ = evaluated_.data();
   }
 
-  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> evaluated_;
+  Eigen::Matrix<Scalar, Eigen::Dynamic, 1, Eigen::ColMajor> evaluated_;
   const Scalar* data_ = nullptr;
 };
 

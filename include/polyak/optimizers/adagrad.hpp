@@ -39,7 +39,7 @@ struct AdagradRule {
   };
 
   Options options;
-  Eigen::Matrix<T, Eigen::Dynamic, 1> sum = {};
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> sum = {};
 
   explicit AdagradRule(Options o) : options(std::move(o)) {
     require_finite_nonnegative(options.learning_rate_decay, name, "learning_rate_decay must be finite and >= 0");

@@ -56,7 +56,7 @@ struct AdamRule {
 
   Options options;
   BiasCorrection first = {}, second = {};
-  Eigen::Matrix<T, Eigen::Dynamic, 1> moment = {}, square = {}, largest = {};
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {}, square = {}, largest = {};
 
   explicit AdamRule(Options o) : options(std::move(o)) {
     require_fraction(options.beta1, name, "beta1 must be in [0, 1)");

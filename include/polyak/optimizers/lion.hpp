@@ -38,7 +38,7 @@ struct LionRule {
   };
 
   Options options;
-  Eigen::Matrix<T, Eigen::Dynamic, 1> moment = {};
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {};
 
   explicit LionRule(Options o) : options(std::move(o)) {
     require_fraction(options.beta1, name, "beta1 must be in [0, 1)");

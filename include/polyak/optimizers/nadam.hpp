@@ -48,7 +48,7 @@ struct NAdamRule {
   Options options;
   BiasCorrection second = {};
   double product = 1;
-  Eigen::Matrix<T, Eigen::Dynamic, 1> moment = {}, square = {};
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {}, square = {};
 
   explicit NAdamRule(Options o) : options(std::move(o)) {
     require_fraction(options.beta1, name, "beta1 must be in [0, 1)");

@@ -40,7 +40,7 @@ struct RMSpropRule {
   };
 
   Options options;
-  Eigen::Matrix<T, Eigen::Dynamic, 1> square = {}, mean = {}, velocity = {};
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> square = {}, mean = {}, velocity = {};
 
   explicit RMSpropRule(Options o) : options(std::move(o)) {
     require_fraction(options.alpha, name, "alpha must be in [0, 1)");

@@ -41,7 +41,7 @@ struct SgdRule {
 
   Options options;
   bool has_velocity = false;
-  Eigen::Matrix<T, Eigen::Dynamic, 1> velocity = {};
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> velocity = {};
 
   explicit SgdRule(Options o) : options(std::move(o)) {
     const double momentum = options.momentum.is_number() ? options.momentum(0) : 1;

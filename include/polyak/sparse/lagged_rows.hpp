@@ -23,7 +23,7 @@ namespace polyak::detail {
 template <class Scalar>
 class LaggedRows {
  public:
-  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;
+  using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
   LaggedRows() = default;
   /// All weights 0. Throws std::invalid_argument where there are more numbers than memory can have.
@@ -157,7 +157,8 @@ class LaggedRows {
     Scalar* const numbers = numbers_.data();
     const double for_v = factor / lag_.scale();
     const double counterweight = lag_.counterweight();
-    const Eigen::Array2d for_both(for_v, counterweight * for_v);
+    using Pair = Eigen::Array<double, 2, 1, Eigen::ColMajor>;
+    const Pair for_both(for_v, counterweight * for_v);
 #if defined(__GNUC__) && !defined(__clang__)  // Clang unrolls loops of itself
 #pragma GCC unroll 8
 #endif
@@ -165,7 +166,7 @@ class LaggedRows {
       Scalar* const pair = numbers + static_cast<std::size_t>(indices[i]) * 2;
       const double value = static_cast<double>(values[i]);
       if constexpr (Lagging && std::is_same_v<Scalar, double>) {
-        Eigen::Map<Eigen::Array2d> both(pair);
+        Eigen::Map<Pair> both(pair);
         both += value * for_both;
       } else {
         const double before = double{pair[0]};

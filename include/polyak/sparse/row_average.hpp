@@ -124,8 +124,8 @@ class RowAverage {
   }
   /// One row of it. O(cols).
   template <class Table>
-  [[nodiscard]] Eigen::Matrix<Shadow, 1, Eigen::Dynamic> average_row(const Eigen::MatrixBase<Table>& table,
-                                                                     Eigen::Index row) const {
+  [[nodiscard]] Eigen::Matrix<Shadow, 1, Eigen::Dynamic, Eigen::RowMajor> average_row(
+      const Eigen::MatrixBase<Table>& table, Eigen::Index row) const {
     require_average();
     check(table);
     detail::check_indices(std::span<const Eigen::Index>(&row, 1), static_cast<std::size_t>(u_.rows()), name);
@@ -232,7 +232,7 @@ class RowAverage {
   void serialize_state(Archive& archive) {
     lag_.serialize(archive, 0);
     detail::serialize_value(archive, sweeps_);
-    using Flat = Eigen::Matrix<Shadow, Eigen::Dynamic, 1>;
+    using Flat = Eigen::Matrix<Shadow, Eigen::Dynamic, 1, Eigen::ColMajor>;
     const auto n = static_cast<std::uint64_t>(u_.size());
     if constexpr (detail::is_loading<Archive>) {
       Flat u;

@@ -46,6 +46,7 @@ class SparseLinear {
   using averager_type = Averager;
   using Options = typename Rule::Options;
   using Matrix = typename LaggedRows<Scalar>::Matrix;
+  using Vector = Eigen::Matrix<double, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
   SparseLinear(Options options, Averager averager) : rule_{std::move(options)}, averager_(std::move(averager)) {
     const Options& o = rule_.options;
@@ -142,8 +143,8 @@ class SparseLinear {
     return rows_.average();
   }
   /// The intercepts, one for each output.
-  [[nodiscard]] const Eigen::VectorXd& intercept() const noexcept { return intercept_; }
-  [[nodiscard]] const Eigen::VectorXd& average_intercept() const {
+  [[nodiscard]] const Vector& intercept() const noexcept { return intercept_; }
+  [[nodiscard]] const Vector& average_intercept() const {
     require_average();
     return average_intercept_;
   }
@@ -351,10 +352,10 @@ class SparseLinear {
   std::uint64_t steps_ = 0;
   double owed_ = 0;  // L1 in all, up to owed_rest_
   double owed_rest_ = 0;
-  std::vector<double> paid_;   // L1 that each weight has paid
-  Eigen::VectorXd intercept_;  // up to intercept_rest_
-  Eigen::VectorXd intercept_rest_;
-  Eigen::VectorXd average_intercept_;
+  std::vector<double> paid_;  // L1 that each weight has paid
+  Vector intercept_;          // up to intercept_rest_
+  Vector intercept_rest_;
+  Vector average_intercept_;
   std::vector<double> intercept_state_;
   std::vector<double> scratch_;
 };

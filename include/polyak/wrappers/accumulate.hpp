@@ -176,8 +176,8 @@ class Accumulate {
   Options options_;
   std::uint64_t pending_ = 0;
   detail::KnownLayout layout_;
-  Eigen::Matrix<T, Eigen::Dynamic, 1> sum_;
-  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> mean_;
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> sum_;
+  Eigen::Matrix<Scalar, Eigen::Dynamic, 1, Eigen::ColMajor> mean_;
 };
 
 template <class Optimizer>

@@ -176,7 +176,7 @@ class Lookahead {
   Options options_;
   std::uint64_t steps_ = 0;
   detail::KnownLayout layout_;
-  Eigen::Matrix<T, Eigen::Dynamic, 1> slow_;
+  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> slow_;
 };
 
 template <class Optimizer>
