@@ -184,6 +184,13 @@ TEST_CASE("with -ffast-math: the bias correction is right to an ulp") {
   }
 }
 
+TEST_CASE("with -ffast-math: a double is rounded to 16 bits once") {
+  using Eigen::half;
+  CHECK(static_cast<float>(detail::round_to<half>(from_bits(0x3FF0'0200'0000'1000))) == 1.0009765625f);
+  CHECK(static_cast<float>(detail::round_to<half>(1 + 0x1p-11L + 0x1p-60L)) == 1.0009765625f);
+  for (const double bad : bad_numbers) CHECK_FALSE(detail::is_finite(detail::round_to<half>(bad)));
+}
+
 TEST_CASE("with -ffast-math: what rounding drops from a sum is not optimised away") {
   const double small = from_bits(0x3C00'0000'0000'0000);  // 2^-63
   const auto sum = detail::exact_sum(from_bits(0x3FF0'0000'0000'0000), small);

@@ -561,6 +561,59 @@ TEST_CASE("reading rounds to the weights' scalar") {
   CHECK(theta[0] == 1 + 0x1p-23f);
 }
 
+namespace {
+
+/// Numbers just beside a tie of Narrow, on the side of the odd one, that in float are the tie, which goes to even.
+template <class Narrow, class Wide>
+void check_rounded_once() {
+  constexpr int digits = std::is_same_v<Narrow, Eigen::half> ? 11 : 8;
+  const Wide unit = std::ldexp(Wide(1), -digits), hair = std::ldexp(Wide(1), -40);
+  using Vector = Eigen::Matrix<Wide, Eigen::Dynamic, 1>;
+  using NarrowVector = Eigen::Matrix<Narrow, Eigen::Dynamic, 1>;
+  const Vector wide{{1 + unit + hair, -1 - unit - hair, 1 + 3 * unit - hair}};
+  const NarrowVector expected = Vector{{1 + 2 * unit, -1 - 2 * unit, 1 + 2 * unit}}.template cast<Narrow>();
+
+  TailAverage<Wide> tail;
+  tail.update(wide);
+  NarrowVector theta = NarrowVector::Zero(3);
+  tail.copy_average_to(theta);
+  CHECK(theta == expected);
+  theta.setZero();
+  {
+    const auto guard = tail.swap_in(theta);
+    CHECK(theta == expected);
+  }
+  TailAverage<Narrow> narrow;
+  CHECK(narrow.average_or(wide) == expected);
+  narrow.start_from(wide);
+  CHECK(narrow.average() == expected);
+  narrow.update(wide);  // by a gain of 1
+  CHECK(narrow.average() == expected);
+  Lawa<Narrow> lawa{{.window = 2}};
+  lawa.update(wide);
+  CHECK(lawa.average() == expected);
+  Published<Narrow> published;
+  published.publish(tail);
+  CHECK(published.snapshot().average() == expected);
+}
+
+}  // namespace
+
+TEST_CASE("reading rounds to 16 bits once, from the value itself") {
+  check_rounded_once<Eigen::half, double>();
+  check_rounded_once<Eigen::bfloat16, double>();
+  check_rounded_once<Eigen::half, long double>();
+  check_rounded_once<Eigen::bfloat16, long double>();
+
+  // A residue is part of the value: the mean of 1 + 2^−11 and the next float is half an ulp above the tie.
+  TailAverage<Compensated<float>> compensated;
+  for (const float theta : {1 + 0x1p-11f, 1 + 0x1p-11f + 0x1p-23f}) compensated.update(std::vector<float>{theta});
+  CHECK(compensated.average()[0] == 1 + 0x1p-11f);
+  std::vector<Eigen::half> half(1);
+  compensated.copy_average_to(half);
+  CHECK(static_cast<float>(half[0]) == 1 + 0x1p-10f);
+}
+
 TEST_CASE("a fold tells beforehand whether the average stays finite, coordinate by coordinate") {
   constexpr double max = std::numeric_limits<double>::max();
   GainAverage average = with_gains({1, 0.5});

@@ -200,6 +200,18 @@ TEST_CASE("A start is shipped as the average that it is, and nothing where there
   CHECK(loaded.average() == ema.average());
 }
 
+TEST_CASE("An average is loaded into 16 bits rounded once", "[checkpoint]") {
+  const files::Directory directory;
+  const auto path = directory / "run.polyak";
+  TailAverage tail;
+  tail.update(VectorXd{{1 + 0x1p-11 + 0x1p-40, 3}});
+  save(path, named("tail", tail));
+  std::vector<Eigen::half> weights(2);
+  load_average(path, "tail", weights);
+  CHECK(static_cast<float>(weights[0]) == 1.0009765625f);
+  CHECK(static_cast<float>(weights[1]) == 3);
+}
+
 TEST_CASE("Sparse models go on from a checkpoint bit for bit", "[checkpoint]") {
   const files::Directory directory;
   const auto path = directory / "model.polyak";

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -272,7 +271,7 @@ class Average {
   template <FloatingPoint To>
   void copy_to(std::span<To> target, std::size_t offset) const noexcept {
     const shadow_type* const source = shadow_.data() + offset;
-    if constexpr (compensated && std::numeric_limits<To>::digits > std::numeric_limits<shadow_type>::digits) {
+    if constexpr (compensated && !std::is_same_v<To, shadow_type>) {
       const detail::AssignSum<To, shadow_type, Residue> sum{target.data(), source, residue_.data() + offset};
       detail::for_each_index(target.size(), sum);
     } else {

@@ -13,6 +13,7 @@
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/parallel.hpp"
+#include "polyak/detail/round.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 
@@ -150,7 +151,7 @@ class Lawa<Shadow>::Fold {
   [[nodiscard]] bool stays_finite(std::size_t offset, std::span<const Weight> weights) const noexcept {
     using T = detail::compute_t<shadow_type>;
     for (std::size_t i = 0; i < weights.size(); ++i) {
-      const auto latest = static_cast<shadow_type>(weights[i]);
+      const auto latest = detail::round_to<shadow_type>(weights[i]);
       shadow_type mean{};
       double count = 0;
       const auto fold = [&](shadow_type x) {

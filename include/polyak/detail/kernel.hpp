@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "polyak/concepts.hpp"
+#include "polyak/detail/round.hpp"
 #include "polyak/detail/square_root.hpp"
 
 namespace polyak::detail {
@@ -107,7 +108,7 @@ struct Assign {
   To* to;
   const From* from;
 
-  [[gnu::always_inline]] void operator()(std::size_t i) const noexcept { to[i] = static_cast<To>(from[i]); }
+  [[gnu::always_inline]] void operator()(std::size_t i) const noexcept { to[i] = round_to<To>(from[i]); }
 };
 
 template <FloatingPoint To, FloatingPoint From>

@@ -10,6 +10,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/exact_sum.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/round.hpp"
 
 namespace polyak::detail {
 
@@ -93,7 +94,8 @@ struct CompensatedAssign {
   }
 };
 
-/// to[i] = s + residue, for scalars with room for it.
+/// to[i] = s + residue, rounded once: the sum of a float and its residue is exact in double. One of double is not, and
+/// goes into a narrower scalar without.
 template <FloatingPoint To, FloatingPoint Shadow, class Residue>
 struct AssignSum {
   static constexpr bool vectorised = vectorises<To, Shadow>;
@@ -103,10 +105,10 @@ struct AssignSum {
 
   [[gnu::always_inline]] void operator()(std::size_t i) const noexcept {
     using T = compute_t<Shadow>;
-    using Wider = std::common_type_t<compute_t<To>, T>;
+    using Wider = std::conditional_t<sizeof(To) == 2, double, std::common_type_t<compute_t<To>, T>>;
     const T s = static_cast<T>(shadow[i]);
     const Wider sum = static_cast<Wider>(s) + static_cast<Wider>(Quanta<Shadow, Residue>::value(residue[i], s));
-    to[i] = static_cast<To>(sum);
+    to[i] = round_to<To>(sum);
   }
 };
 
