@@ -1,4 +1,13 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/compensated.hpp>
+#include <polyak/averagers/decays.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/guarded.hpp>
+#include <polyak/averagers/swa.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 
 #include <cstddef>
 #include <cstdint>

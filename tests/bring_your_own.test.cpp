@@ -1,4 +1,14 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/concepts.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/parameters.hpp>
+#include <polyak/schedules.hpp>
+#include <polyak/wrappers/clip_norm.hpp>
+#include <polyak/wrappers/lookahead.hpp>
+#include <polyak/wrappers/skip_non_finite.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,8 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/swa.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
 
 #include <Eigen/Cholesky>
 

@@ -1,4 +1,13 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/anytime_tail_average.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/lawa.hpp>
+#include <polyak/averagers/polynomial_average.hpp>
+#include <polyak/averagers/power_ema.hpp>
+#include <polyak/averagers/swa.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
 
 #include <array>
 #include <cmath>

@@ -1,4 +1,10 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/decays.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/swa.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
 
 #include <bit>
 #include <cmath>

@@ -1,4 +1,13 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/lawa.hpp>
+#include <polyak/averagers/swa.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/parameters.hpp>
+#include <polyak/published.hpp>
+#include <polyak/schedules.hpp>
+#include <polyak/sparse/sparse_sgd.hpp>
 
 #include <Eigen/SparseCore>
 

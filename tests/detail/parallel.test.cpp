@@ -1,5 +1,12 @@
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/lawa.hpp>
+#include <polyak/concepts.hpp>
 #include <polyak/detail/parallel.hpp>
-#include <polyak/polyak.hpp>
+#include <polyak/optimizers/adam.hpp>
+#include <polyak/wrappers/accumulate.hpp>
+#include <polyak/wrappers/clip_norm.hpp>
+#include <polyak/wrappers/lookahead.hpp>
 
 #include <cstddef>
 #include <limits>

@@ -1,5 +1,6 @@
+#include <polyak/averagers/ema.hpp>
 #include <polyak/io/npy.hpp>
-#include <polyak/polyak.hpp>
+#include <polyak/parameters.hpp>
 
 #include <Eigen/Core>
 

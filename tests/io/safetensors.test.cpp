@@ -1,7 +1,8 @@
 #if __has_include(<nlohmann/json.hpp>)
 
+#include <polyak/averagers/ema.hpp>
 #include <polyak/io/safetensors.hpp>
-#include <polyak/polyak.hpp>
+#include <polyak/parameters.hpp>
 
 #include <Eigen/Core>
 

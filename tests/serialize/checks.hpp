@@ -1,7 +1,5 @@
 #pragma once
 
-#include <polyak/polyak.hpp>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,12 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/lawa.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/sparse/row_average.hpp>
+#include <polyak/sparse/sparse_adagrad.hpp>
+#include <polyak/sparse/sparse_row.hpp>
+#include <polyak/sparse/sparse_sgd.hpp>
+#include <polyak/wrappers/accumulate.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <polyak/polyak.hpp>
+#include <polyak/averaged.hpp>
 
 #include <algorithm>
 #include <concepts>

@@ -1,4 +1,8 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/power_ema.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/schedules.hpp>
 #include <polyak/sparse/row_average.hpp>
 
 #include <Eigen/Core>

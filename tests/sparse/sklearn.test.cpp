@@ -1,4 +1,5 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/schedules.hpp>
 #include <polyak/sparse/sparse_sgd.hpp>
 
 #include <Eigen/SparseCore>

@@ -1,4 +1,9 @@
-#include <polyak/polyak.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/tail_average.hpp>
+#include <polyak/sparse/row_average.hpp>
+#include <polyak/sparse/sparse_adagrad.hpp>
+#include <polyak/sparse/sparse_row.hpp>
+#include <polyak/sparse/sparse_sgd.hpp>
 
 #include <Eigen/SparseCore>
 
