@@ -12,6 +12,7 @@
 #include "polyak/detail/known_addresses.hpp"
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/detail/setting.hpp"
 #include "polyak/detail/step.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/schedules.hpp"
@@ -30,7 +31,7 @@ namespace detail {
 /// by block. The Rule holds what differs:
 ///
 ///     scalar_type, Options (with learning_rate and blocks), name
-///     Rule(Options)                throws std::invalid_argument on options out of range
+///     Rule{Options}                and check(Options): throws std::invalid_argument on what is out of range
 ///     Factors begin(t, rate, n)    asks its schedules; grows its state, zeroed, and changes nothing else
 ///     visit(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
 ///     commit(factors), reset()
@@ -43,8 +44,9 @@ class Coordinatewise {
   using Options = typename Rule::Options;
   class Update;
 
-  explicit Coordinatewise(Options options) : rule_(std::move(options)) {
-    if (rule_.options.learning_rate.is_number()) check_rate(rule_.options.learning_rate(0));
+  explicit Coordinatewise(Options options) : rule_{std::move(options)} {
+    rate_.check(rule_.options.learning_rate, Rule::name);
+    Rule::check(rule_.options);
     for (std::size_t i = 0; i < rule_.options.blocks.size(); ++i) {
       const std::string rule = "_factor of block " + std::to_string(i) + " must be finite and >= 0";
       require_finite_nonnegative(rule_.options.blocks[i].learning_rate_factor, Rule::name, "learning_rate" + rule);
@@ -64,11 +66,7 @@ class Coordinatewise {
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   /// The η of the next step.
   [[nodiscard]] double learning_rate() const { return rule_.options.learning_rate(steps_); }
-  void set_learning_rate(Hyperparameter rate) {
-    if (rate.is_number()) check_rate(rate(0));
-    rate_is_set_ = rate.is_number();
-    rule_.options.learning_rate = std::move(rate);
-  }
+  void set_learning_rate(Hyperparameter rate) { set(rate_, rule_.options.learning_rate, std::move(rate)); }
   [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
 
   /// Back to the state after construction, with the learning rate as last set; frees the state.
@@ -86,20 +84,22 @@ class Coordinatewise {
     serialize_version(archive, Rule::name);
     const OptionSerializer<Archive> option{archive, Rule::name};
     option("scalar", scalar_name<scalar_type>);
-    const Rate rate = serialize_rate(archive, option);
+    Setting rate = rate_;
+    Options options = rule_.options;
+    rate.serialize(archive, options.learning_rate, Rule::name);
     rule_.for_each_option(option);
     serialize_blocks(option);
     if constexpr (is_loading<Archive>) {
+      Rule::check(options);
       std::uint64_t steps = 0;
       KnownLayout layout;
-      Rule rule(rule_.options);
+      Rule rule{std::move(options)};
       serialize_state(archive, steps, layout, rule);
-      if (rate.is_state) rule.options.learning_rate = rate.number;
+      rate_ = rate;
       rule_ = std::move(rule);
       steps_ = steps;
       layout_ = std::move(layout);
       addresses_.forget();
-      rate_is_set_ = rate.is_set;
     } else {
       serialize_state(archive, steps_, layout_, rule_);
     }
@@ -120,40 +120,13 @@ class Coordinatewise {
     if (!blocks.empty() && blocks.size() != layout.blocks()) {
       throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), layout.blocks());
     }
-    const double rate = learning_rate();
-    check_rate(rate);
+    const double rate = rate_.ask(rule_.options.learning_rate, steps_, Rule::name);
     return Update(*this, rule_.begin(steps_, rate, layout.size()));
   }
 
  private:
-  static void check_rate(double rate) {
-    require_finite_nonnegative(rate, Rule::name, "learning_rate must be finite and >= 0");
-  }
-
-  struct Rate {
-    bool is_number = false, is_set = false, is_state = false;
-    double number = 0;
-  };
-  /// A number that was set there, or is to replace one that was set here, is state; any other rate is an option.
-  template <class Archive>
-  Rate serialize_rate(Archive& archive, const OptionSerializer<Archive>& option) const {
-    const Hyperparameter& present = rule_.options.learning_rate;
-    Rate rate{present.is_number(), rate_is_set_};
-    if (rate.is_number) rate.number = present(0);
-    serialize_value(archive, rate.is_number);
-    serialize_value(archive, rate.is_set);
-    if (!rate.is_number) {
-      option("learning_rate", present);
-      return rate;
-    }
-    serialize_value(archive, rate.number);
-    check_rate(rate.number);
-    rate.is_state = rate.is_set || rate_is_set_;
-    if constexpr (is_loading<Archive>) {
-      const std::string saved = to_text(rate.number), got = present.description();
-      if (!rate.is_state && saved != got) throw_other_option(Rule::name, "learning_rate", saved, got);
-    }
-    return rate;
+  void set(Setting& setting, Hyperparameter& option, Hyperparameter given) {
+    setting.set(option, std::move(given), Rule::name, [this] { Rule::check(rule_.options); });
   }
   template <class Option>
   void serialize_blocks(const Option& option) const {
@@ -177,7 +150,7 @@ class Coordinatewise {
 
   Rule rule_;
   std::uint64_t steps_ = 0;
-  bool rate_is_set_ = false;
+  Setting rate_{"learning_rate"};
   KnownLayout layout_;
   KnownAddresses addresses_;
 };

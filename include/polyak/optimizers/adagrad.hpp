@@ -41,11 +41,11 @@ struct AdagradRule {
   Options options;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> sum = {};
 
-  explicit AdagradRule(Options o) : options(std::move(o)) {
-    require_finite_nonnegative(options.learning_rate_decay, name, "learning_rate_decay must be finite and >= 0");
-    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
-    require_finite_nonnegative(options.initial_accumulator, name, "initial_accumulator must be finite and >= 0");
-    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
+  static void check(const Options& o) {
+    require_finite_nonnegative(o.learning_rate_decay, name, "learning_rate_decay must be finite and >= 0");
+    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
+    require_finite_nonnegative(o.initial_accumulator, name, "initial_accumulator must be finite and >= 0");
+    require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
   }
 
   Factors begin(std::uint64_t t, double rate, std::size_t n) {

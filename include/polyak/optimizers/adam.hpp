@@ -58,11 +58,11 @@ struct AdamRule {
   BiasCorrection first = {}, second = {};
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {}, square = {}, largest = {};
 
-  explicit AdamRule(Options o) : options(std::move(o)) {
-    require_fraction(options.beta1, name, "beta1 must be in [0, 1)");
-    require_fraction(options.beta2, name, "beta2 must be in [0, 1)");
-    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
-    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
+  static void check(const Options& o) {
+    require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
+    require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
+    require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
+    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
   }
 
   Factors begin(std::uint64_t t, double rate, std::size_t n) {
@@ -81,7 +81,7 @@ struct AdamRule {
     first = factors.first;
     second = factors.second;
   }
-  void reset() { *this = AdamRule(std::move(options)); }
+  void reset() { *this = AdamRule{std::move(options)}; }
 
   template <class Visitor>
   void for_each_option(const Visitor& visit) const {

@@ -40,10 +40,10 @@ struct LionRule {
   Options options;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {};
 
-  explicit LionRule(Options o) : options(std::move(o)) {
-    require_fraction(options.beta1, name, "beta1 must be in [0, 1)");
-    require_fraction(options.beta2, name, "beta2 must be in [0, 1)");
-    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
+  static void check(const Options& o) {
+    require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
+    require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
+    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
   }
 
   Factors begin(std::uint64_t t, double rate, std::size_t n) {

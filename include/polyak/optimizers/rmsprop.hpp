@@ -42,11 +42,11 @@ struct RMSpropRule {
   Options options;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> square = {}, mean = {}, velocity = {};
 
-  explicit RMSpropRule(Options o) : options(std::move(o)) {
-    require_fraction(options.alpha, name, "alpha must be in [0, 1)");
-    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
-    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
-    require_finite_nonnegative(options.momentum, name, "momentum must be finite and >= 0");
+  static void check(const Options& o) {
+    require_fraction(o.alpha, name, "alpha must be in [0, 1)");
+    require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
+    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
+    require_finite_nonnegative(o.momentum, name, "momentum must be finite and >= 0");
   }
 
   Factors begin(std::uint64_t t, double rate, std::size_t n) {
@@ -59,7 +59,7 @@ struct RMSpropRule {
     return {rate, options.weight_decay};
   }
   void commit(const Factors&) noexcept {}
-  void reset() { *this = RMSpropRule(std::move(options)); }
+  void reset() { *this = RMSpropRule{std::move(options)}; }
 
   template <class Visitor>
   void for_each_option(const Visitor& visit) const {

@@ -43,13 +43,13 @@ struct SgdRule {
   bool has_velocity = false;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> velocity = {};
 
-  explicit SgdRule(Options o) : options(std::move(o)) {
-    const double momentum = options.momentum.is_number() ? options.momentum(0) : 1;
+  static void check(const Options& o) {
+    const double momentum = o.momentum.is_number() ? o.momentum(0) : 1;
     check_momentum(momentum);
-    require(is_finite(options.dampening), name, "dampening must be finite", options.dampening);
-    require_finite_nonnegative(options.weight_decay, name, "weight_decay must be finite and >= 0");
-    if (options.nesterov) {
-      require(options.dampening == 0, name, "dampening must be 0 with nesterov", options.dampening);
+    require(is_finite(o.dampening), name, "dampening must be finite", o.dampening);
+    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
+    if (o.nesterov) {
+      require(o.dampening == 0, name, "dampening must be 0 with nesterov", o.dampening);
       require(momentum > 0, name, "momentum must be > 0 with nesterov", momentum);
     }
   }
