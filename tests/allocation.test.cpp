@@ -95,6 +95,12 @@ TEST_CASE("no step allocates after the first") {
   SECTION("a momentum that comes later") {
     Sgd late{{.momentum = [](std::uint64_t t) { return t < 2 ? 0 : 0.9; }}};
     CHECK(vectors_by_step(late, theta, grad, 6) == std::vector<double>{0, 0, 1, 0, 0, 0});
+    RMSprop rmsprop{{.momentum = [](std::uint64_t t) { return t < 2 ? 0 : 0.9; }}};
+    CHECK(vectors_by_step(rmsprop, theta, grad, 6) == std::vector<double>{1, 0, 1, 0, 0, 0});
+  }
+  SECTION("a weight decay that rises") {
+    AdamW opt{{.weight_decay = Cosine{{.initial = 0.04, .final = 0.4, .steps = 5}}}};
+    CHECK(vectors_by_step(opt, theta, grad, 6) == std::vector<double>{2, 0, 0, 0, 0, 0});
   }
   SECTION("with an average") {
     Averaged opt{Sgd{}};
@@ -139,6 +145,10 @@ TEST_CASE("reading an average does not allocate, keeping the weights aside does"
   CHECK(allocations_in([&] { opt.copy_average_to(narrow); }) == 0);
   CHECK(allocations_in([&] { narrow[0] += static_cast<float>(opt.average()[0]); }) == 0);
   CHECK(allocations_in([&] { opt.optimizer().set_learning_rate(0.5); }) == 0);
+  Sgd of_blocks{{.momentum = 0.5, .blocks = {{}, {.weight_decay_factor = 0}}}};
+  CHECK(allocations_in([&] { of_blocks.set_learning_rate(0.5); }) == 0);
+  CHECK(allocations_in([&] { of_blocks.set_weight_decay(0.5); }) == 0);
+  CHECK(allocations_in([&] { of_blocks.set_momentum(0.25); }) == 0);
   CHECK(allocations_in([&] { (void)opt.averager().effective_sample_size(); }) == 0);
   CHECK(allocations_in([&] { auto guard = opt.swap_in(theta); }) >= 1);
 }

@@ -111,6 +111,15 @@ TEST_CASE("with -ffast-math: what a schedule gives is refused before anything mo
     const auto gives = [bad](std::uint64_t) { return bad; };
     refused(Sgd{{.learning_rate = gives}}, "polyak::Sgd: learning_rate must be finite and >= 0" + got);
     refused(Sgd{{.momentum = gives}}, "polyak::Sgd: momentum must be finite and >= 0" + got);
+    refused(RMSprop{{.momentum = gives}}, "polyak::RMSprop: momentum must be finite and >= 0" + got);
+    parts::for_each(parts::optimizers, [&](auto row) {
+      auto options = parts::base<decltype(row)>();
+      options.weight_decay = gives;
+      typename decltype(row)::template type<double> optimizer(options);
+      const std::string rule = std::string("polyak::") + row.name + ": weight_decay must be finite and >= 0" + got;
+      refused(optimizer, rule);
+      CHECK(message_of([&] { optimizer.set_weight_decay(bad); }) == rule);
+    });
     refused(Averaged{Sgd{}, GainAverage{{.gain = gives}}},
             "polyak::GainAverage: gain must be in [0, 1]" + got + " at fold 1");
     struct Complement {

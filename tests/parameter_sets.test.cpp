@@ -323,14 +323,16 @@ TEST_CASE("a set without blocks, and one with empty blocks, take steps") {
 // --- one tick ---
 
 TEST_CASE("a step is one tick, however many blocks") {
-  std::vector<std::uint64_t> rates, momenta, decays;
+  std::vector<std::uint64_t> rates, momenta, weight_decays, decays;
   const auto logged = [](std::vector<std::uint64_t>& asked, double value) {
     return [&asked, value](std::uint64_t t) {
       asked.push_back(t);
       return value;
     };
   };
-  Averaged opt{Sgd{{.learning_rate = logged(rates, 0.1), .momentum = logged(momenta, 0.5)}},
+  Averaged opt{Sgd{{.learning_rate = logged(rates, 0.1),
+                    .momentum = logged(momenta, 0.5),
+                    .weight_decay = logged(weight_decays, 0.25)}},
                Ema{{.decay = logged(decays, 0.9)}}};
   Net net(1);
   const Net gradient(1);
@@ -338,6 +340,7 @@ TEST_CASE("a step is one tick, however many blocks") {
   const std::vector<std::uint64_t> once{0, 1, 2};
   CHECK(rates == once);
   CHECK(momenta == once);
+  CHECK(weight_decays == once);
   CHECK(decays == once);
   CHECK(opt.optimizer().steps() == 3);
   CHECK(opt.averager().steps() == 3);

@@ -22,7 +22,8 @@
 
 namespace polyak {
 
-/// A number or a schedule: what learning rates and momenta are given as.
+/// A number or a schedule: what learning rates, weight decays and momenta are given as. A schedule is asked once in a
+/// step, with the number of steps already taken; what it gives is checked before anything is written.
 class Hyperparameter {
  public:
   template <class T>

@@ -41,7 +41,7 @@ TEST_CASE("the defaults of Adagrad are those of torch") {
   const AdagradOptions options;
   CHECK(options.learning_rate(0) == 0.01);
   CHECK(options.learning_rate_decay == 0);
-  CHECK(options.weight_decay == 0);
+  CHECK(options.weight_decay(0) == 0);
   CHECK(options.initial_accumulator == 0);
   CHECK(options.epsilon == 1e-10);
   CHECK(Adagrad{}.options().epsilon == 1e-10);

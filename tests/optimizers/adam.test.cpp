@@ -1,6 +1,9 @@
 #include <polyak/optimizers/adam.hpp>
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "checks.hpp"
@@ -56,23 +59,49 @@ TEMPLATE_TEST_CASE("Adam follows its formula", "", POLYAK_TEST_SCALARS) {
   }
 }
 
+TEST_CASE("AdamW's weight decay rises by a cosine") {
+  const auto path_of = [](Hyperparameter decay) {
+    return path(AdamW<>{{.learning_rate = 0.5, .weight_decay = std::move(decay)}}, 8, {0, 0, 0, 0});
+  };
+  // λ = 1/4, 5/8, then 1: factors of 7/8, 11/16 and 1/2, and the step of no gradient is none
+  CHECK(path_of(Cosine{{.initial = 0.25, .final = 1, .steps = 2}}) == Values{7, 4.8125, 2.40625, 1.203125});
+  // As vision transformers have it (Caron et al. 2021): λ = 0.04, 0.22, 0.4, so 0.98, 0.89 and 0.8
+  const Values rises = path_of(Cosine{{.initial = 0.04, .final = 0.4, .steps = 2}});
+  const double expected[] = {7.84, 6.9776, 5.58208, 4.465664};
+  for (std::size_t t = 0; t < 4; ++t) CHECK(support::close(rises[t], expected[t], 1e-14));
+}
+
+TEST_CASE("Adam's weight decay starts late") {
+  // Step 2 is the first with a moment: g = 0 + 8/2 = 4, m = 2, m̂ = 2/(7/8), √v̂ = 4, step (16/7)/(4 + 4)
+  const Adam<> adam{{.learning_rate = 7, .beta1 = 0.5, .beta2 = 0, .epsilon = 4, .weight_decay = [](std::uint64_t t) {
+                       return t < 2 ? 0 : 0.5;
+                     }}};
+  CHECK(path(adam, 8, {0, 0, 0}) == Values{8, 8, 6});
+}
+
 TEST_CASE("the defaults of Adam are those of torch") {
   const AdamOptions adam;
   CHECK(adam.learning_rate(0) == 0.001);
   CHECK(adam.beta1 == 0.9);
   CHECK(adam.beta2 == 0.999);
   CHECK(adam.epsilon == 1e-8);
-  CHECK(adam.weight_decay == 0);
+  CHECK(adam.weight_decay(0) == 0);
   CHECK(!adam.amsgrad);
   const AdamWOptions adam_w;
   CHECK(adam_w.learning_rate(0) == 0.001);
   CHECK(adam_w.beta1 == 0.9);
   CHECK(adam_w.beta2 == 0.999);
   CHECK(adam_w.epsilon == 1e-8);
-  CHECK(adam_w.weight_decay == 0.01);
+  CHECK(adam_w.weight_decay(0) == 0.01);
   CHECK(!adam_w.amsgrad);
   CHECK(Adam{}.options().beta2 == 0.999);
-  CHECK(AdamW{}.options().weight_decay == 0.01);
+  CHECK(AdamW{}.options().weight_decay(0) == 0.01);
+}
+
+TEST_CASE("a momentum can be set where there is one") {
+  CHECK(checks::settings<Adam<>>().size() == 2);
+  CHECK(checks::settings<AdamW<>>().size() == 2);
+  CHECK(checks::settings<Sgd<>>().size() == 3);
 }
 
 TEST_CASE("the first step of Adam is the learning rate, whatever the size of the gradient") {

@@ -76,6 +76,28 @@ class Errors {
   std::string text_;
 };
 
+/// One of the hyperparameters of an optimizer that can be read and set while training.
+template <class Optimizer>
+struct Setting {
+  const char* name;
+  polyak::Hyperparameter Optimizer::Options::*option;
+  double (Optimizer::*read)() const;
+  void (Optimizer::*set)(polyak::Hyperparameter);
+};
+
+/// All that an optimizer has.
+template <class Optimizer>
+std::vector<Setting<Optimizer>> settings() {
+  using Options = typename Optimizer::Options;
+  std::vector<Setting<Optimizer>> all{
+      {"learning_rate", &Options::learning_rate, &Optimizer::learning_rate, &Optimizer::set_learning_rate},
+      {"weight_decay", &Options::weight_decay, &Optimizer::weight_decay, &Optimizer::set_weight_decay}};
+  if constexpr (requires(const Optimizer& optimizer) { optimizer.momentum(); }) {
+    all.push_back({"momentum", &Options::momentum, &Optimizer::momentum, &Optimizer::set_momentum});
+  }
+  return all;
+}
+
 /// What an optimizer makes of a run of one vector by itself, with averages that are shown the iterate after each step
 /// that was taken.
 template <class Optimizer>
@@ -290,14 +312,18 @@ void check_life(const std::string& name, const Optimizer& fresh) {
   errors.expect(same_vectors(train(copy, longer.start, longer, 0, 5), train(again, longer.start, longer, 0, 5)),
                 "reset leaves a state that shows in a longer run");
 
-  copy.set_learning_rate(0);
-  errors.expect(copy.learning_rate() == 0, "the learning rate is not the one that was set");
-  copy.reset();
-  errors.expect(copy.learning_rate() == 0, "reset changes the learning rate");
-  copy.set_learning_rate([](std::uint64_t t) { return 0.5 / static_cast<double>(1 + t); });
-  errors.expect(copy.learning_rate() == 0.5, "a schedule that was set starts otherwise");
-  train(copy, run.start, run, 0, 3);
-  errors.expect(copy.learning_rate() == 0.125, "a schedule that was set goes on otherwise");
+  for (const auto& [setting, option, read, set] : settings<Optimizer>()) {
+    (copy.*set)(0.25);
+    errors.expect((copy.*read)() == 0.25, setting, "is not the one that was set");
+    errors.expect((copy.options().*option)(0) == 0.25, setting, "is not among the options");
+    copy.reset();
+    errors.expect((copy.*read)() == 0.25, setting, "is changed by reset");
+    (copy.*set)([](std::uint64_t t) { return 0.5 / static_cast<double>(1 + t); });
+    errors.expect((copy.*read)() == 0.5, setting, "starts otherwise than the schedule that was set");
+    train(copy, run.start, run, 0, 3);
+    errors.expect((copy.*read)() == 0.125, setting, "goes on otherwise than the schedule that was set");
+    copy.reset();
+  }
   errors.check();
 }
 
@@ -335,40 +361,74 @@ void check_blocks(const std::string& name, Options options) {
   errors.check();
 }
 
-/// A learning rate that a schedule gives is checked in the step that meets it, which then changes nothing, and one that
-/// is set when it is set. Options for blocks need as many blocks.
+/// A schedule does what setting each of its numbers before the step does, and is asked once a step.
 template <class Optimizer, class Options>
-void check_rates(const std::string& name) {
+void check_schedules(const std::string& name, const Options& options) {
   using Scalar = typename Optimizer::scalar_type;
-  const std::string refused = "invalid_argument: polyak::" + name + ": ";
+  Errors errors(name + " of " + name_of<Scalar>());
+  const Run<Scalar> run(40);
+  for (const auto& [setting, option, read, set] : settings<Optimizer>()) {
+    std::vector<std::uint64_t> asked;
+    const auto growing = [](std::uint64_t t) { return 0.0625 * static_cast<double>(1 + t); };
+    Options scheduled = options;
+    scheduled.*option = [&](std::uint64_t t) {
+      asked.push_back(t);
+      return growing(t);
+    };
+    Optimizer by_schedule(scheduled), by_hand(options), unchanged(options);
+    (by_hand.*set)(growing(0));
+    (unchanged.*set)(growing(0));
+    Vector<Scalar> a = run.start, b = a, c = a;
+    for (std::uint64_t t = 0; t < 5; ++t) {
+      (by_hand.*set)(growing(t));
+      by_schedule.step(a, run.gradients[t]);
+      by_hand.step(b, run.gradients[t]);
+      unchanged.step(c, run.gradients[t]);
+    }
+    errors.expect(same_vectors(a, b), setting, "by a schedule goes elsewhere than when it is set");
+    errors.expect(!same_vectors(a, c), setting, "by a schedule changes nothing");
+    errors.expect(asked == std::vector<std::uint64_t>{0, 1, 2, 3, 4}, setting, "is not asked once a step");
+  }
+  errors.check();
+}
+
+/// What a schedule gives is checked in the step that meets it, which then changes nothing, and a number when it is set.
+/// Options for blocks need as many blocks.
+template <class Optimizer, class Options>
+void check_refusals(const std::string& name) {
+  using Scalar = typename Optimizer::scalar_type;
   Errors errors(name);
   const auto expect_error = [&](const std::string& expected, const std::string& error) {
-    errors.expect(error == refused + expected, error);
+    errors.expect(error == "invalid_argument: polyak::" + name + ": " + expected, error);
   };
-  Optimizer optimizer(Options{});
-  expect_error("learning_rate must be finite and >= 0, got -1", error_of([&] { optimizer.set_learning_rate(-1); }));
-  expect_error("learning_rate must be finite and >= 0, got nan",
-               error_of([&] { optimizer.set_learning_rate(support::not_a_number); }));
-  errors.expect(optimizer.learning_rate() == Options{}.learning_rate(0), "a learning rate that is refused is set");
-
   Run<Scalar> run(3);
-  Options scheduled;
-  scheduled.learning_rate = [](std::uint64_t t) { return t == 2 ? support::not_a_number : 0.5; };
-  Optimizer fails(scheduled);
-  fails.step(run.start, run.gradients[0]);
-  fails.step(run.start, run.gradients[1]);
-  Optimizer before = fails;
-  const Vector<Scalar> theta = run.start;
-  expect_error("learning_rate must be finite and >= 0, got nan",
-               error_of([&] { fails.step(run.start, run.gradients[2]); }));
-  errors.expect(same_vectors(run.start, theta), "a step that is refused moves");
-  errors.expect(fails.steps() == 2, "a step that is refused counts");
-  fails.set_learning_rate(0.5);
-  before.set_learning_rate(0.5);
-  Vector<Scalar> other = theta;
-  fails.step(run.start, run.gradients[2]);
-  before.step(other, run.gradients[2]);
-  errors.expect(same_vectors(run.start, other), "a step that is refused changes the state");
+  for (const auto& [setting, option, read, set] : settings<Optimizer>()) {
+    const std::string rule = std::string(setting) + " must be finite and >= 0, got ";
+    Optimizer optimizer(Options{});
+    for (const double bad : {-1.0, support::infinity, support::not_a_number}) {
+      expect_error(rule + polyak::detail::to_text(bad), error_of([&, set = set] { (optimizer.*set)(bad); }));
+    }
+    errors.expect((optimizer.*read)() == (Options{}.*option)(0), setting, "is set though it is refused");
+
+    for (const double bad : {-0.5, support::infinity, support::not_a_number}) {
+      Options scheduled;
+      scheduled.*option = [bad](std::uint64_t t) { return t == 2 ? bad : 0.5; };
+      Optimizer fails(scheduled);
+      fails.step(run.start, run.gradients[0]);
+      fails.step(run.start, run.gradients[1]);
+      Optimizer before = fails;
+      const Vector<Scalar> theta = run.start;
+      expect_error(rule + polyak::detail::to_text(bad), error_of([&] { fails.step(run.start, run.gradients[2]); }));
+      errors.expect(same_vectors(run.start, theta), setting, "moves though the step is refused");
+      errors.expect(fails.steps() == 2, setting, "counts though the step is refused");
+      (fails.*set)(0.5);
+      (before.*set)(0.5);
+      Vector<Scalar> other = theta;
+      fails.step(run.start, run.gradients[2]);
+      before.step(other, run.gradients[2]);
+      errors.expect(same_vectors(run.start, other), setting, "changes the state though the step is refused");
+    }
+  }
 
   Options grouped;
   grouped.blocks = {{}, {}};

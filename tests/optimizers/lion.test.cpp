@@ -1,6 +1,7 @@
 #include <polyak/optimizers/lion.hpp>
 
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 #include "checks.hpp"
@@ -36,12 +37,20 @@ TEMPLATE_TEST_CASE("Lion follows its formula", "", POLYAK_TEST_SCALARS) {
   }
 }
 
+TEST_CASE("Lion's weight decay comes from a schedule") {
+  // 7/8 · 8 − 1/4, then 3/4 · 27/4 − 1/4
+  const Lion<> lion{{.learning_rate = 0.25, .beta1 = 0.5, .beta2 = 0.75, .weight_decay = [](std::uint64_t t) {
+                       return t == 0 ? 0.5 : 1;
+                     }}};
+  CHECK(path(lion, 8, {2, -0.25}) == Values{6.75, 4.8125});
+}
+
 TEST_CASE("the defaults of Lion are those of its authors") {
   const LionOptions options;
   CHECK(options.learning_rate(0) == 0.0001);
   CHECK(options.beta1 == 0.9);
   CHECK(options.beta2 == 0.99);
-  CHECK(options.weight_decay == 0);
+  CHECK(options.weight_decay(0) == 0);
   CHECK(Lion{}.options().beta2 == 0.99);
 }
 

@@ -43,7 +43,7 @@ TEST_CASE("the defaults of NAdam are those of torch") {
   CHECK(options.beta1 == 0.9);
   CHECK(options.beta2 == 0.999);
   CHECK(options.epsilon == 1e-8);
-  CHECK(options.weight_decay == 0);
+  CHECK(options.weight_decay(0) == 0);
   CHECK(options.momentum_decay == 0.004);
   CHECK(NAdam{}.options().momentum_decay == 0.004);
 }

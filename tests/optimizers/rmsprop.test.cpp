@@ -1,6 +1,8 @@
 #include <polyak/optimizers/rmsprop.hpp>
 
 #include <cmath>
+#include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "checks.hpp"
@@ -47,13 +49,48 @@ TEMPLATE_TEST_CASE("RMSprop follows its formula", "", POLYAK_TEST_SCALARS) {
   }
 }
 
+TEST_CASE("RMSprop's momentum is warmed up, and rests where it is 0") {
+  const auto with_momentum = [](Hyperparameter momentum) {
+    return RMSprop<>{{.learning_rate = 0.5, .alpha = 0, .epsilon = 2, .momentum = std::move(momentum)}};
+  };
+  // g / (|g| + 2) = 1/2, 3/4, 1/2. μ = 0, 1/4, 1/2: b = –, 3/4, 3/8 + 1/2
+  CHECK(path(with_momentum(LinearWarmup{{.start_factor = 0, .steps = 2, .then = 0.5}}), 8, {2, 6, 2}) ==
+        Values{7.75, 7.375, 6.9375});
+  // μ = 1/2, 0, 1/2: b = 1/2, –, 1/4 + 1/2
+  const auto rests = [](std::uint64_t t) { return t == 1 ? 0 : 0.5; };
+  CHECK(path(with_momentum(rests), 8, {2, 6, 2}) == Values{7.75, 7.375, 7});
+  // A number that is set, and taken back.
+  RMSprop<> rmsprop = with_momentum(0);
+  Eigen::VectorXd theta{{8}};
+  const auto step = [&](double g) {
+    rmsprop.step(theta, Eigen::VectorXd{{g}});
+    return theta[0];
+  };
+  CHECK(step(2) == 7.75);
+  rmsprop.set_momentum(0.5);
+  CHECK(rmsprop.momentum() == 0.5);
+  CHECK(step(6) == 7.375);   // b = 3/4
+  CHECK(step(2) == 6.9375);  // b = 3/8 + 1/2
+  rmsprop.reset();
+  theta[0] = 8;
+  CHECK(step(2) == 7.75);  // b = 1/2, whatever it was
+  CHECK(step(2) == 7.375);
+}
+
+TEST_CASE("RMSprop's weight decay comes from a schedule") {
+  // g = 2 + 8/4 = 4, then 1/2 + 7/2: steps of 4/(4 + 4)
+  const auto rises = [](std::uint64_t t) { return t == 0 ? 0.25 : 0.5; };
+  const RMSprop<> rmsprop{{.learning_rate = 2, .alpha = 0, .epsilon = 4, .weight_decay = rises}};
+  CHECK(path(rmsprop, 8, {2, 0.5}) == Values{7, 6});
+}
+
 TEST_CASE("the defaults of RMSprop are those of torch") {
   const RMSpropOptions options;
   CHECK(options.learning_rate(0) == 0.01);
   CHECK(options.alpha == 0.99);
   CHECK(options.epsilon == 1e-8);
-  CHECK(options.weight_decay == 0);
-  CHECK(options.momentum == 0);
+  CHECK(options.weight_decay(0) == 0);
+  CHECK(options.momentum(0) == 0);
   CHECK(!options.centered);
   CHECK(RMSprop{}.options().alpha == 0.99);
 }

@@ -36,8 +36,9 @@ void check_lives() {
     for (const auto& options : row.variants()) {
       check_life(row.name, Optimizer(options));
       check_blocks<Optimizer>(row.name, options);
+      check_schedules<Optimizer>(row.name, options);
     }
-    check_rates<Optimizer, typename Row::Options>(row.name);
+    check_refusals<Optimizer, typename Row::Options>(row.name);
   });
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -115,6 +116,53 @@ TEST_CASE("momentum from a schedule: the velocity rests where it is 0") {
         Values{-2, -8, -18});
 }
 
+TEST_CASE("weight decay from a schedule") {
+  using Values = std::vector<double>;
+  const auto with_decay = [](Hyperparameter decay, bool decoupled = false) {
+    return Sgd{{.learning_rate = 0.5, .weight_decay = std::move(decay), .decoupled_weight_decay = decoupled}};
+  };
+  // λ = 1/4, 5/8, then 1: factors of 7/8, 11/16 and 1/2 without a gradient, and from then on 1/2
+  const Cosine rises{{.initial = 0.25, .final = 1, .steps = 2}};
+  for (const bool decoupled : {false, true}) {
+    CHECK(path(with_decay(rises, decoupled), 8, {0, 0, 0, 0}) == Values{7, 4.8125, 2.40625, 1.203125});
+  }
+  // One that starts late: d = 2, 2, 2 + 6/2, 2 + 3.5/2
+  const auto late = [](std::uint64_t t) { return t < 2 ? 0 : 0.5; };
+  CHECK(path(with_decay(late), 8, {2, 2, 2, 2}) == Values{7, 6, 3.5, 1.625});
+  // Decoupled: 3/4 · 6 − 1, 3/4 · 3.5 − 1
+  CHECK(path(with_decay(late, true), 8, {2, 2, 2, 2}) == Values{7, 6, 3.5, 1.625});
+  // With momentum they differ once the velocity has it: v = 2, 3, 3/2 + 19/4, 25/8 + 51/16
+  Sgd heavy{{.learning_rate = 0.5, .momentum = 0.5, .weight_decay = late}};
+  CHECK(path(heavy, 8, {2, 2, 2, 2}) == Values{7, 5.5, 2.375, -0.78125});
+  // v = 2, 3, 7/2, 15/4: 3/4 · 11/2 − 7/4, 3/4 · 19/8 − 15/8
+  Sgd apart{{.learning_rate = 0.5, .momentum = 0.5, .weight_decay = late, .decoupled_weight_decay = true}};
+  CHECK(path(apart, 8, {2, 2, 2, 2}) == Values{7, 5.5, 2.375, -0.09375});
+  // A decay that shrinks by more than everything turns the sign.
+  CHECK(path(with_decay(Constant(4), true), 8, {0, 0}) == Values{-8, 8});
+}
+
+TEST_CASE("a block's share of the weight decay is that of the number which the schedule gives") {
+  Sgd sgd{{.learning_rate = 0.5,
+           .weight_decay = sequence({0.25, 0.5}),
+           .blocks = {{.weight_decay_factor = 0}, {}, {.learning_rate_factor = 0.5, .weight_decay_factor = 2}}}};
+  std::vector<VectorXd> theta(3, support::constant(1, 8));
+  const std::vector<VectorXd> none(3, support::constant(1, 0));
+  sgd.step(theta, none);
+  CHECK(theta[0][0] == 8);
+  CHECK(theta[1][0] == 7);
+  CHECK(theta[2][0] == 7);
+  sgd.step(theta, none);
+  CHECK(theta[0][0] == 8);
+  CHECK(theta[1][0] == 5.25);
+  CHECK(theta[2][0] == 5.25);
+}
+
+TEST_CASE("a momentum is warmed up") {
+  // μ = 0, 1/4, 1/2, 1/2: v = –, 4, 2 + 6 = 8, 4 + 2 = 6
+  const LinearWarmup warmup{{.start_factor = 0, .steps = 2, .then = 0.5}};
+  CHECK(path(Sgd{{.learning_rate = 1, .momentum = warmup}}, 0, {2, 4, 6, 2}) == std::vector<double>{-2, -6, -14, -20});
+}
+
 TEST_CASE("the first velocity does not depend on what the memory held before") {
   // Freed memory of the same size is what the velocity most likely gets.
   { const VectorXd dirt = support::constant(40, not_a_number); }
@@ -130,18 +178,28 @@ TEST_CASE("the first velocity does not depend on what the memory held before") {
 }
 
 TEST_CASE("schedules are asked with the number of steps taken, once a step") {
-  std::vector<std::uint64_t> asked;
-  const auto recorded = [&asked](std::uint64_t t) {
-    asked.push_back(t);
-    return 1.0 / static_cast<double>(1 << t);
+  using Times = std::vector<std::uint64_t>;
+  Times rates, decays, momenta;
+  const auto recorded = [](Times& asked, double first) {
+    return [&asked, first](std::uint64_t t) {
+      asked.push_back(t);
+      return first / static_cast<double>(1 << t);
+    };
   };
-  Sgd sgd{{.learning_rate = recorded}};
-  CHECK(asked.empty());
+  Sgd sgd{{.learning_rate = recorded(rates, 1), .momentum = recorded(momenta, 0), .weight_decay = recorded(decays, 0)}};
+  const auto check_asked = [&](const Times& times) {
+    CHECK(rates == times);
+    CHECK(decays == times);
+    CHECK(momenta == times);
+  };
+  check_asked({});
   VectorXd theta = VectorXd::Zero(2000);
   for (int t = 0; t < 3; ++t) sgd.step(theta, VectorXd::Ones(2000));
-  CHECK(asked == std::vector<std::uint64_t>{0, 1, 2});
+  check_asked({0, 1, 2});
   CHECK(theta == VectorXd::Constant(2000, -1.75));
   CHECK(sgd.learning_rate() == 0.125);
+  CHECK_THROWS_AS(sgd.step(theta, VectorXd::Ones(3)), std::invalid_argument);
+  CHECK(decays == Times{0, 1, 2});
 }
 
 TEST_CASE("the learning rate is read and set in the middle of training") {
@@ -174,6 +232,53 @@ TEST_CASE("the learning rate is read and set in the middle of training") {
   CHECK(sgd.options().learning_rate(0) == 8);
 }
 
+TEST_CASE("weight decay and momentum are read and set in the middle of training") {
+  VectorXd theta = VectorXd::Constant(1, 8);
+  const VectorXd grad = VectorXd::Constant(1, 2);
+  Sgd sgd{{.learning_rate = 0.5}};
+  CHECK(sgd.weight_decay() == 0);
+  CHECK(sgd.momentum() == 0);
+  sgd.step(theta, grad);
+  CHECK(theta[0] == 7);
+
+  sgd.set_weight_decay(2);  // d = 2 + 14
+  CHECK(sgd.weight_decay() == 2);
+  sgd.step(theta, grad);
+  CHECK(theta[0] == -1);
+  sgd.set_weight_decay(0);
+  sgd.set_momentum(0.5);  // v = 2, then 3
+  CHECK(sgd.momentum() == 0.5);
+  sgd.step(theta, grad);
+  sgd.step(theta, grad);
+  CHECK(theta[0] == -3.5);
+  sgd.set_momentum(StepDecay{{.initial = 8, .factor = 0.5, .period = 1}});
+  sgd.set_weight_decay(StepDecay{{.initial = 16, .factor = 0.5, .period = 1}});
+  CHECK(sgd.momentum() == 0.5);
+  CHECK(sgd.weight_decay() == 1);
+  sgd.step(theta, grad);  // d = 2 − 3.5, v = 1.5 − 1.5
+  CHECK(theta[0] == -3.5);
+  CHECK(sgd.momentum() == 0.25);
+  CHECK(sgd.weight_decay() == 0.5);
+}
+
+TEST_CASE("what is set goes with the other options, or is refused as at construction") {
+  const std::string error = "invalid_argument: polyak::Sgd: momentum must be > 0 with nesterov, got 0";
+  Sgd sgd{{.learning_rate = 1, .momentum = 0.5, .nesterov = true}};
+  VectorXd theta = VectorXd::Zero(1);
+  CHECK(error_of([&] { sgd.set_momentum(0); }) == error);
+  CHECK(sgd.momentum() == 0.5);
+  sgd.step(theta, VectorXd::Constant(1, 2));
+  CHECK(theta[0] == -3);
+  sgd.set_momentum(Constant(0));  // a schedule may rest
+  sgd.step(theta, VectorXd::Constant(1, 2));
+  CHECK(theta[0] == -5);
+  CHECK(error_of([&] { sgd.set_momentum(0); }) == error);
+  CHECK(sgd.options().momentum.description() == "Constant(value 0)");
+  Sgd plain;
+  plain.set_momentum(0);
+  CHECK(plain.momentum() == 0);
+}
+
 TEST_CASE("Sgd takes nesterov with momentum and without dampening alone") {
   const std::string who = "invalid_argument: polyak::Sgd: ";
   CHECK(built({.momentum = 0.9, .dampening = 0.5, .nesterov = true}) ==
@@ -187,17 +292,18 @@ TEST_CASE("what a schedule gives out of range is refused in the step that meets 
   VectorXd theta{{1, 2}};
   const VectorXd grad{{3, 4}};
   for (const double bad : {-0.5, infinity, not_a_number}) {
-    for (const bool is_rate : {true, false}) {
+    for (const std::string member : {"learning_rate", "weight_decay", "momentum"}) {
       const auto turns_bad = sequence({0.5, 0.5, bad, 0.5});
-      const SgdOptions options{.learning_rate = is_rate ? turns_bad : sequence({1, 1, 1, 1}),
-                               .momentum = is_rate ? sequence({0, 0.5, 0.5, 0.5}) : turns_bad,
-                               .weight_decay = 0.125};
+      SgdOptions options{
+          .learning_rate = sequence({1, 1, 1, 1}), .momentum = sequence({0, 0.5, 0.5, 0.5}), .weight_decay = 0.125};
+      (member == "learning_rate" ? options.learning_rate
+       : member == "momentum"    ? options.momentum
+                                 : options.weight_decay) = turns_bad;
       Sgd sgd(options);
       sgd.step(theta, grad);
       sgd.step(theta, grad);
       const Sgd before = sgd;
       const VectorXd there = theta;
-      const std::string member = is_rate ? "learning_rate" : "momentum";
       CHECK(error_of([&] { sgd.step(theta, grad); }) ==
             "invalid_argument: polyak::Sgd: " + member + " must be finite and >= 0, got " + detail::to_text(bad));
       CHECK(support::same_bits(theta, there));
@@ -212,11 +318,11 @@ TEST_CASE("a step that throws leaves everything as it was") {
     if (failures_left > 0 && failures_left-- > 0) throw std::runtime_error("no rate today");
     return 0.5;
   };
-  for (const bool is_rate : {true, false}) {
-    Sgd sgd{{.learning_rate = is_rate ? Hyperparameter(may_fail) : Hyperparameter(0.5),
-             .momentum = is_rate ? Hyperparameter(0.5) : Hyperparameter(may_fail),
+  for (const int which : {0, 1, 2}) {
+    Sgd sgd{{.learning_rate = which == 0 ? Hyperparameter(may_fail) : Hyperparameter(0.5),
+             .momentum = which == 1 ? Hyperparameter(may_fail) : Hyperparameter(0.5),
              .dampening = 0.5,
-             .weight_decay = 0.25}};
+             .weight_decay = which == 2 ? Hyperparameter(may_fail) : Hyperparameter(0.25)}};
     Sgd untroubled = sgd;
     support::Random random(5);
     VectorXd theta = random.vector(40);
@@ -263,26 +369,29 @@ TEST_CASE("options are owned by value and handed back") {
   CHECK(sgd.options().learning_rate(0) == 0.5);
   CHECK(sgd.options().momentum(0) == 0.25);
   CHECK(sgd.options().dampening == 0.125);
-  CHECK(sgd.options().weight_decay == 2);
+  CHECK(sgd.options().weight_decay(0) == 2);
   CHECK_FALSE(sgd.options().nesterov);
 
   CHECK(Sgd().learning_rate() == 0.01);
   CHECK(Sgd<float>().options().momentum(0) == 0);
-  CHECK(Sgd().options().weight_decay == 0);
+  CHECK(Sgd().options().weight_decay(0) == 0);
   CHECK(Sgd().steps() == 0);
 }
 
-TEST_CASE("reset goes back to the beginning with the rate as last set") {
+TEST_CASE("reset goes back to the beginning with what was set last") {
   const std::vector<double> grads{2, 4, -2};
   Sgd sgd{{.learning_rate = 1, .momentum = 0.5, .dampening = 0.25}};
   VectorXd three = VectorXd::Zero(3);
   sgd.step(three, VectorXd::Ones(3));
   sgd.step(three, VectorXd::Ones(3));
   sgd.set_learning_rate(0.5);
+  sgd.set_weight_decay(0.125);
+  sgd.set_momentum(0.25);
   sgd.reset();
   CHECK(sgd.steps() == 0);
   CHECK(sgd.learning_rate() == 0.5);
-  CHECK(path(sgd, 8, grads) == path(Sgd{{.learning_rate = 0.5, .momentum = 0.5, .dampening = 0.25}}, 8, grads));
+  CHECK(path(sgd, 8, grads) ==
+        path(Sgd{{.learning_rate = 0.5, .momentum = 0.25, .dampening = 0.25, .weight_decay = 0.125}}, 8, grads));
 }
 
 TEST_CASE("copies and moves of an Sgd carry on where it was") {

@@ -50,8 +50,11 @@ constexpr std::array<Option, 5 + sizeof...(Own)> with_common(const Own&... own) 
           own...};
 }
 
-/// A learning rate that falls.
+/// A learning rate that falls, and a weight decay that rises.
 inline Hyperparameter falling() { return polyak::Cosine({.initial = 0.1, .final = 0.01, .steps = 9}); }
+inline Hyperparameter rising() { return polyak::Cosine({.initial = 0.04, .final = 0.4, .steps = 9}); }
+/// A momentum that comes and goes, so that its buffer is started late, and rests.
+inline double resting(std::uint64_t t) { return t < 3 || t % 4 == 0 ? 0 : 0.5 + 0.01 * static_cast<double>(t); }
 
 struct Sgd {
   template <class Scalar>
@@ -62,13 +65,13 @@ struct Sgd {
   static constexpr auto options = with_common<Options>(
       number<&Options::momentum>("momentum", nonnegative), number<&Options::dampening>("dampening", finite),
       flag<&Options::nesterov>("nesterov"), flag<&Options::decoupled_weight_decay>("decoupled_weight_decay"));
-  /// A momentum that comes and goes, so that its buffer is started late, and rests.
-  static double momentum(std::uint64_t t) { return t < 3 || t % 4 == 0 ? 0 : 0.5 + 0.01 * static_cast<double>(t); }
   static std::vector<Options> variants() {
     return {
         {.learning_rate = 0.1},
         {.learning_rate = falling(), .momentum = 0.5, .dampening = 0.2, .weight_decay = 0.1},
-        {.learning_rate = 0.1, .momentum = momentum, .dampening = 0.25, .decoupled_weight_decay = true},
+        {.learning_rate = 0.1, .momentum = resting, .dampening = 0.25, .decoupled_weight_decay = true},
+        {.learning_rate = 0.1, .weight_decay = rising()},
+        {.learning_rate = 0.1, .weight_decay = rising(), .decoupled_weight_decay = true},
         {.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.1, .decoupled_weight_decay = true}};
   }
 };
@@ -84,6 +87,7 @@ struct Adam {
   static std::vector<Options> variants() {
     return {{.learning_rate = 0.1},
             {.learning_rate = falling(), .weight_decay = 0.1},
+            {.learning_rate = 0.1, .weight_decay = rising()},
             {.learning_rate = 0.1, .beta2 = 0.5, .weight_decay = 0.1, .amsgrad = true}};
   }
 };
@@ -99,6 +103,7 @@ struct AdamW {
   static std::vector<Options> variants() {
     return {{.learning_rate = 0.1},
             {.learning_rate = falling(), .beta2 = 0.9, .weight_decay = 0.1},
+            {.learning_rate = 0.1, .weight_decay = rising()},
             {.learning_rate = 0.1, .weight_decay = 0.1, .amsgrad = true}};
   }
 };
@@ -114,6 +119,7 @@ struct NAdam {
                            number<&Options::momentum_decay>("momentum_decay", nonnegative));
   static std::vector<Options> variants() {
     return {{.learning_rate = 0.1},
+            {.learning_rate = 0.1, .weight_decay = rising()},
             {.learning_rate = falling(), .beta2 = 0.9, .weight_decay = 0.1, .momentum_decay = 0.5}};
   }
 };
@@ -130,6 +136,7 @@ struct RMSprop {
     return {{.learning_rate = 0.05, .alpha = 0.9},
             {.learning_rate = falling(), .alpha = 0.9, .momentum = 0.9},
             {.learning_rate = 0.05, .alpha = 0.9, .centered = true},
+            {.learning_rate = 0.05, .alpha = 0.9, .weight_decay = rising(), .momentum = resting},
             {.learning_rate = 0.05, .alpha = 0.9, .weight_decay = 0.1, .momentum = 0.5, .centered = true}};
   }
 };
@@ -145,6 +152,7 @@ struct Adagrad {
                            number<&Options::epsilon>("epsilon", nonnegative));
   static std::vector<Options> variants() {
     return {{.learning_rate = 0.1},
+            {.learning_rate = 0.1, .weight_decay = rising()},
             {.learning_rate = 0.1, .learning_rate_decay = 0.1, .weight_decay = 0.1, .initial_accumulator = 0.5}};
   }
 };
@@ -157,7 +165,9 @@ struct Lion {
   static constexpr auto options =
       with_common<Options>(number<&Options::beta1>("beta1", below_1), number<&Options::beta2>("beta2", below_1));
   static std::vector<Options> variants() {
-    return {{.learning_rate = 0.1}, {.learning_rate = falling(), .beta2 = 0.9, .weight_decay = 0.1}};
+    return {{.learning_rate = 0.1},
+            {.learning_rate = 0.1, .weight_decay = rising()},
+            {.learning_rate = falling(), .beta2 = 0.9, .weight_decay = 0.1}};
   }
 };
 

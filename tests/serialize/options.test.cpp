@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "optimizers/checks.hpp"
 #include "parts/optimizers.hpp"
 #include "serialize/checks.hpp"
 #include "support.hpp"
@@ -205,13 +206,15 @@ TEST_CASE("neither saving nor loading asks a callable anything", "[serialize]") 
         row.name,
         [&](F f) {
           auto options = parts::base<decltype(row)>();
-          options.learning_rate = f;
+          options.learning_rate = options.weight_decay = f;
           return typename decltype(row)::template type<double>(options);
         },
         dense);
   });
   check_not_asked(
       "momentum", [](F f) { return Sgd<>{{.momentum = f}}; }, dense);
+  check_not_asked(
+      "momentum of RMSprop", [](F f) { return RMSprop<>{{.momentum = f}}; }, dense);
   check_not_asked(
       "in LinearWarmup", [](F f) { return Sgd<>{{.learning_rate = LinearWarmup({.then = f})}}; }, dense);
   check_not_asked(
@@ -283,53 +286,83 @@ TEST_CASE("a schedule of one's own may describe itself", "[serialize]") {
         refused("Sgd", "learning_rate", "Halving(initial 2)", "Halving(initial 4)"));
 }
 
-TEST_CASE("a learning rate that was set is state", "[serialize]") {
+TEST_CASE("a learning rate, a weight decay and a momentum that were set are state", "[serialize]") {
   const Cosine cosine({.initial = 0.1, .steps = 10});
-  Sgd<> saved{{.learning_rate = cosine}}, present{{.learning_rate = cosine}};
-  saved.set_learning_rate(0.5);
-  serialize::load(serialize::save(saved), present);
-  CHECK(present.learning_rate() == 0.5);
-  CHECK(present.options().learning_rate.is_number());
-  CHECK(serialize::save(present) == serialize::save(saved));
-  // It replaces one that was set, and is replaced by one from before it was set.
-  saved.set_learning_rate(0.25);
-  serialize::load(serialize::save(saved), present);
-  CHECK(present.learning_rate() == 0.25);
-  Sgd<> never_set{{.learning_rate = 0.1}};
-  serialize::load(serialize::save(never_set), present);
-  CHECK(present.learning_rate() == 0.1);
-  CHECK(serialize::save(present) == serialize::save(never_set));
-  // From then on it is an option again.
-  never_set = Sgd<>{{.learning_rate = 1}};
-  CHECK(error_of([&] { serialize::load(serialize::save(never_set), present); }) ==
-        refused("Sgd", "learning_rate", "1", "0.1"));
-  // A schedule cannot be loaded.
-  Sgd<> scheduled{{.learning_rate = cosine}};
-  present.set_learning_rate(0.5);
-  CHECK(error_of([&] { serialize::load(serialize::save(scheduled), present); }) ==
-        refused("Sgd", "learning_rate", "Cosine(initial 0.1, final 0, steps 10)", "0.5"));
-  CHECK(present.learning_rate() == 0.5);
+  for (const auto& [name, option, read, set] : checks::settings<Sgd<>>()) {
+    const auto made = [option = option](Hyperparameter as) {
+      SgdOptions options;
+      options.*option = std::move(as);
+      return Sgd<>(std::move(options));
+    };
+    Sgd<> saved = made(cosine), present = made(cosine);
+    (saved.*set)(0.5);
+    serialize::load(serialize::save(saved), present);
+    CHECK((present.*read)() == 0.5);
+    CHECK((present.options().*option).is_number());
+    CHECK(serialize::save(present) == serialize::save(saved));
+    // It replaces one that was set, and is replaced by one from before it was set.
+    (saved.*set)(0.25);
+    serialize::load(serialize::save(saved), present);
+    CHECK((present.*read)() == 0.25);
+    Sgd<> never_set = made(0.1);
+    serialize::load(serialize::save(never_set), present);
+    CHECK((present.*read)() == 0.1);
+    CHECK(serialize::save(present) == serialize::save(never_set));
+    // From then on it is an option again.
+    never_set = made(1);
+    CHECK(error_of([&] { serialize::load(serialize::save(never_set), present); }) == refused("Sgd", name, "1", "0.1"));
+    // A schedule cannot be loaded.
+    Sgd<> scheduled = made(cosine);
+    (present.*set)(0.5);
+    CHECK(error_of([&] { serialize::load(serialize::save(scheduled), present); }) ==
+          refused("Sgd", name, "Cosine(initial 0.1, final 0, steps 10)", "0.5"));
+    CHECK((present.*read)() == 0.5);
 
-  // It is checked as any other.
-  saved.set_learning_rate(0.625);
-  serialize::Bytes bytes = serialize::save(saved);
+    // It is checked as any other.
+    (saved.*set)(0.625);
+    serialize::Bytes bytes = serialize::save(saved);
+    const auto written = std::bit_cast<std::array<std::uint8_t, 8>>(0.625);
+    const auto at = std::search(bytes.begin(), bytes.end(), written.begin(), written.end());
+    REQUIRE(at != bytes.end());
+    const auto damaged = std::bit_cast<std::array<std::uint8_t, 8>>(-0.625);
+    std::copy(damaged.begin(), damaged.end(), at);
+    CHECK(error_of([&] { serialize::load(bytes, present); }) ==
+          "invalid_argument: polyak::Sgd: " + std::string(name) + " must be finite and >= 0, got -0.625");
+    CHECK((present.*read)() == 0.5);
+
+    // A schedule that was set must be set again.
+    (saved.*set)(Constant(0.25));
+    Sgd<> fresh = made(cosine);
+    CHECK(error_of([&] { serialize::load(serialize::save(saved), fresh); }) ==
+          refused("Sgd", name, "Constant(value 0.25)", "Cosine(initial 0.1, final 0, steps 10)"));
+    (fresh.*set)(Constant(0.25));
+    serialize::load(serialize::save(saved), fresh);
+    CHECK((fresh.*read)() == 0.25);
+  }
+}
+
+TEST_CASE("what was set is loaded, or refused, by itself", "[serialize]") {
+  Sgd<> saved, present;
+  saved.set_momentum(0.5);
+  saved.set_weight_decay(0.25);
+  serialize::load(serialize::save(saved), present);
+  CHECK(present.learning_rate() == 0.01);
+  CHECK(present.momentum() == 0.5);
+  CHECK(present.weight_decay() == 0.25);
+  // The learning rate was not set, so it is an option though others were.
+  CHECK(error_of_loading(saved, Sgd<>{{.learning_rate = 0.5}}) == refused("Sgd", "learning_rate", "0.01", "0.5"));
+
+  // What was set must go with the other options, as it did where it was saved.
+  Sgd<> nesterov{{.momentum = 0.5, .nesterov = true}};
+  nesterov.set_momentum(0.625);
+  serialize::Bytes bytes = serialize::save(nesterov);
   const auto written = std::bit_cast<std::array<std::uint8_t, 8>>(0.625);
   const auto at = std::search(bytes.begin(), bytes.end(), written.begin(), written.end());
   REQUIRE(at != bytes.end());
-  const auto damaged = std::bit_cast<std::array<std::uint8_t, 8>>(-0.625);
-  std::copy(damaged.begin(), damaged.end(), at);
-  CHECK(error_of([&] { serialize::load(bytes, present); }) ==
-        "invalid_argument: polyak::Sgd: learning_rate must be finite and >= 0, got -0.625");
-  CHECK(present.learning_rate() == 0.5);
-
-  // A schedule that was set must be set again.
-  saved.set_learning_rate(Constant(0.25));
-  Sgd<> fresh{{.learning_rate = cosine}};
-  CHECK(error_of([&] { serialize::load(serialize::save(saved), fresh); }) ==
-        refused("Sgd", "learning_rate", "Constant(value 0.25)", "Cosine(initial 0.1, final 0, steps 10)"));
-  fresh.set_learning_rate(Constant(0.25));
-  serialize::load(serialize::save(saved), fresh);
-  CHECK(fresh.learning_rate() == 0.25);
+  std::fill_n(at, 8, std::uint8_t{0});
+  CHECK(error_of([&] { serialize::load(bytes, nesterov); }) ==
+        "invalid_argument: polyak::Sgd: momentum must be > 0 with nesterov, got 0");
+  CHECK(nesterov.momentum() == 0.625);
 }
 
 TEST_CASE("a first step that failed leaves nothing to save", "[serialize]") {

@@ -46,6 +46,8 @@ class Digest {
   void add_object(const T& object) {
     if constexpr (requires { object.steps(); }) add_number(object.steps());
     if constexpr (requires { object.learning_rate(); }) add_number(object.learning_rate());
+    if constexpr (requires { object.weight_decay(); }) add_number(object.weight_decay());
+    if constexpr (requires { object.momentum(); }) add_number(object.momentum());
     if constexpr (requires { object.count(); }) add_number(object.count());
     if constexpr (requires { object.effective_sample_size(); }) add_number(object.effective_sample_size());
     if constexpr (requires { object.mean_age(); }) add_number(object.mean_age());

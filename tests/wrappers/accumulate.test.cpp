@@ -63,16 +63,21 @@ TEMPLATE_TEST_CASE("Accumulate steps along the mean of k gradients", "", POLYAK_
 }
 
 TEST_CASE("the optimizer and its schedules tick once for k gradients") {
-  std::vector<std::uint64_t> asked;
-  Accumulate accumulate{Sgd{{.learning_rate =
-                                 [&](std::uint64_t t) {
-                                   asked.push_back(t);
-                                   return 1.0;
-                                 }}},
-                        {.micro_batches = 2}};
+  std::vector<std::uint64_t> asked, decays, momenta;
+  const auto logged = [](std::vector<std::uint64_t>& times, double value) {
+    return [&times, value](std::uint64_t t) {
+      times.push_back(t);
+      return value;
+    };
+  };
+  Accumulate accumulate{
+      Sgd{{.learning_rate = logged(asked, 1), .momentum = logged(momenta, 0), .weight_decay = logged(decays, 0)}},
+      {.micro_batches = 2}};
   CHECK(places(accumulate, {1, 3, 1, 1, 5}) == Values{8, 6, 6, 5, 5});
   // The rate of a step is asked for when its first gradient comes, to refuse what is bad, and when it is taken.
   CHECK(asked == std::vector<std::uint64_t>{0, 0, 1, 1, 2});
+  CHECK(decays == asked);
+  CHECK(momenta == asked);
   CHECK(accumulate.optimizer().steps() == 2);
   CHECK(accumulate.pending() == 1);
 }

@@ -70,14 +70,15 @@ TEST_CASE("one bad block of a set is enough") {
 
 TEST_CASE("training goes on as if a gradient that is skipped had never been") {
   const checks::Run<double> run(70);
-  std::vector<std::uint64_t> rates, decays;
+  std::vector<std::uint64_t> rates, weight_decays, decays;
   const auto logged = [](std::vector<std::uint64_t>& asked, double value) {
     return [&asked, value](std::uint64_t t) {
       asked.push_back(t);
       return value;
     };
   };
-  const AdamOptions options{.learning_rate = logged(rates, 0.1), .beta2 = 0.9};
+  const AdamOptions options{
+      .learning_rate = logged(rates, 0.1), .beta2 = 0.9, .weight_decay = logged(weight_decays, 0.25)};
   const Ema<double> ema{{.decay = logged(decays, 0.9)}};
   const Ema<double> textbook{{.decay = 0.9, .bias_correction = false}};
   const Lawa<double> lawa{{.window = 2}};
@@ -108,13 +109,17 @@ TEST_CASE("training goes on as if a gradient that is skipped had never been") {
   };
   const auto check = [&](const auto& opt, auto average) {
     rates.clear();
+    weight_decays.clear();
     decays.clear();
     const auto without = train(opt, false, average);
     CHECK(rates == std::vector<std::uint64_t>{0, 1, 2, 3, 4});
+    CHECK(weight_decays == rates);
     CHECK(decays == std::vector<std::uint64_t>{0, 1, 2, 3, 4});
     rates.clear();
+    weight_decays.clear();
     const auto with = train(opt, true, average);
     CHECK(rates == std::vector<std::uint64_t>{0, 1, 2, 3, 4});
+    CHECK(weight_decays == rates);
     for (std::size_t i = 0; i < with.size(); ++i) CHECK(same_vectors(with[i], without[i]));
   };
   const auto outside = [](const auto& opt) {

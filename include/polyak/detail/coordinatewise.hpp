@@ -27,15 +27,23 @@ struct BlockOptions {
 
 namespace detail {
 
-/// What every optimizer that moves coordinate by coordinate has in common: one tick a step, the learning rate, options
-/// by block. The Rule holds what differs:
+/// The hyperparameters of one step.
+struct StepNumbers {
+  double rate, decay, momentum;  // momentum is 0 where the optimizer has none
+};
+
+template <class Options>
+concept WithMomentum = requires(const Options& options) { options.momentum; };
+
+/// What every optimizer that moves coordinate by coordinate has in common: one tick a step, the hyperparameters that
+/// can be set while training, options by block. The Rule holds what differs:
 ///
-///     scalar_type, Options (with learning_rate and blocks), name
+///     scalar_type, Options, name   Options have learning_rate, weight_decay and blocks, and may have a momentum
 ///     Rule{Options}                and check(Options): throws std::invalid_argument on what is out of range
-///     Factors begin(t, rate, n)    asks its schedules; grows its state, zeroed, and changes nothing else
+///     Factors begin(t, now, n)     begins them with the StepNumbers; grows its state, zeroed, changes nothing else
 ///     visit(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
 ///     commit(factors), reset()
-///     for_each_option(visit)       visit(name, option) for all options but learning_rate and blocks
+///     for_each_option(visit)       visit(name, option) for the options that not all have, but momentum
 ///     for_each_state(visit)        visit(name, member) for what a step leaves to the next; vectors are of size n
 template <class Rule>
 class Coordinatewise {
@@ -45,7 +53,8 @@ class Coordinatewise {
   class Update;
 
   explicit Coordinatewise(Options options) : rule_{std::move(options)} {
-    rate_.check(rule_.options.learning_rate, Rule::name);
+    for_each_setting(rule_.options, settings_,
+                     [](const Hyperparameter& option, const Setting& setting) { setting.check(option, Rule::name); });
     Rule::check(rule_.options);
     for (std::size_t i = 0; i < rule_.options.blocks.size(); ++i) {
       const std::string rule = "_factor of block " + std::to_string(i) + " must be finite and >= 0";
@@ -64,12 +73,28 @@ class Coordinatewise {
 
   /// Steps taken: the t that schedules are asked next.
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
-  /// The η of the next step.
+
+  /// The η of the next step, its λ, and its μ where there is one. What is set takes the place of the option, from the
+  /// next step on; a schedule is asked with the number of all steps taken. Throws std::invalid_argument on a number
+  /// that would be refused at construction, and then changes nothing.
   [[nodiscard]] double learning_rate() const { return rule_.options.learning_rate(steps_); }
-  void set_learning_rate(Hyperparameter rate) { set(rate_, rule_.options.learning_rate, std::move(rate)); }
+  void set_learning_rate(Hyperparameter rate) { set(settings_.rate, rule_.options.learning_rate, std::move(rate)); }
+  [[nodiscard]] double weight_decay() const { return rule_.options.weight_decay(steps_); }
+  void set_weight_decay(Hyperparameter decay) { set(settings_.decay, rule_.options.weight_decay, std::move(decay)); }
+  [[nodiscard]] double momentum() const
+    requires WithMomentum<Options>
+  {
+    return rule_.options.momentum(steps_);
+  }
+  void set_momentum(Hyperparameter momentum)
+    requires WithMomentum<Options>
+  {
+    set(settings_.momentum, rule_.options.momentum, std::move(momentum));
+  }
+  /// As last set.
   [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
 
-  /// Back to the state after construction, with the learning rate as last set; frees the state.
+  /// Back to the state after construction, with the hyperparameters as last set; frees the state.
   void reset() {
     steps_ = 0;
     rule_.reset();
@@ -77,16 +102,19 @@ class Coordinatewise {
 
   /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization. The options
   /// are compared on loading: throws std::invalid_argument where they are not those of the saved object, saying which
-  /// and how; then, as where the archive throws, nothing has changed. A learning rate that is a number is loaded if it,
-  /// or the one it replaces, came by set_learning_rate; any other is compared as the options are. O(state).
+  /// and how; then, as where the archive throws, nothing has changed. A learning rate, weight decay or momentum that is
+  /// a number is loaded if it, or the one it replaces, was set while training; any other is compared as the options
+  /// are. O(state).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     serialize_version(archive, Rule::name);
     const OptionSerializer<Archive> option{archive, Rule::name};
     option("scalar", scalar_name<scalar_type>);
-    Setting rate = rate_;
     Options options = rule_.options;
-    rate.serialize(archive, options.learning_rate, Rule::name);
+    Settings settings = settings_;
+    for_each_setting(options, settings, [&archive](Hyperparameter& each, Setting& setting) {
+      setting.serialize(archive, each, Rule::name);
+    });
     rule_.for_each_option(option);
     serialize_blocks(option);
     if constexpr (is_loading<Archive>) {
@@ -95,7 +123,7 @@ class Coordinatewise {
       KnownLayout layout;
       Rule rule{std::move(options)};
       serialize_state(archive, steps, layout, rule);
-      rate_ = rate;
+      settings_ = settings;
       rule_ = std::move(rule);
       steps_ = steps;
       layout_ = std::move(layout);
@@ -120,11 +148,28 @@ class Coordinatewise {
     if (!blocks.empty() && blocks.size() != layout.blocks()) {
       throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), layout.blocks());
     }
-    const double rate = rate_.ask(rule_.options.learning_rate, steps_, Rule::name);
-    return Update(*this, rule_.begin(steps_, rate, layout.size()));
+    return Update(*this, rule_.begin(steps_, ask(), layout.size()));
   }
 
  private:
+  struct Settings {
+    Setting rate{"learning_rate"}, decay{"weight_decay"}, momentum{"momentum"};
+  };
+
+  /// Calls f(option, setting) for each that the options have.
+  template <class F>
+  static void for_each_setting(Options& options, Settings& settings, const F& f) {
+    f(options.learning_rate, settings.rate);
+    f(options.weight_decay, settings.decay);
+    if constexpr (WithMomentum<Options>) f(options.momentum, settings.momentum);
+  }
+  [[nodiscard]] StepNumbers ask() const {
+    const Options& o = rule_.options;
+    StepNumbers now{settings_.rate.ask(o.learning_rate, steps_, Rule::name),
+                    settings_.decay.ask(o.weight_decay, steps_, Rule::name), 0};
+    if constexpr (WithMomentum<Options>) now.momentum = settings_.momentum.ask(o.momentum, steps_, Rule::name);
+    return now;
+  }
   void set(Setting& setting, Hyperparameter& option, Hyperparameter given) {
     setting.set(option, std::move(given), Rule::name, [this] { Rule::check(rule_.options); });
   }
@@ -150,7 +195,7 @@ class Coordinatewise {
 
   Rule rule_;
   std::uint64_t steps_ = 0;
-  Setting rate_{"learning_rate"};
+  Settings settings_;
   KnownLayout layout_;
   KnownAddresses addresses_;
 };

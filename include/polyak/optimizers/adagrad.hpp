@@ -19,7 +19,7 @@ namespace polyak {
 struct AdagradOptions {
   Hyperparameter learning_rate = 0.01;    ///< η in [0, ∞), a number or a schedule
   double learning_rate_decay = 0;         ///< in [0, ∞): η_t is divided by 1 + decay · t
-  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
   double initial_accumulator = 0;         ///< in [0, ∞): what the sum of squares starts at
   double epsilon = 1e-10;                 ///< in [0, ∞)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
@@ -34,23 +34,20 @@ struct AdagradRule {
   using T = compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Adagrad";
 
-  struct Factors {
-    double rate, decay;
-  };
+  using Factors = StepNumbers;
 
   Options options;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> sum = {};
 
   static void check(const Options& o) {
     require_finite_nonnegative(o.learning_rate_decay, name, "learning_rate_decay must be finite and >= 0");
-    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
     require_finite_nonnegative(o.initial_accumulator, name, "initial_accumulator must be finite and >= 0");
     require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
   }
 
-  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) sum.setConstant(static_cast<Eigen::Index>(n), static_cast<T>(options.initial_accumulator));
-    return {rate / (1 + static_cast<double>(t) * options.learning_rate_decay), options.weight_decay};
+    return {now.rate / (1 + static_cast<double>(t) * options.learning_rate_decay), now.decay, now.momentum};
   }
   void commit(const Factors&) noexcept {}
   void reset() { sum.resize(0); }
@@ -58,7 +55,6 @@ struct AdagradRule {
   template <class Visitor>
   void for_each_option(const Visitor& visit) const {
     visit("learning_rate_decay", options.learning_rate_decay);
-    visit("weight_decay", options.weight_decay);
     visit("initial_accumulator", options.initial_accumulator);
     visit("epsilon", options.epsilon);
   }

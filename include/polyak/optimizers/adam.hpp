@@ -23,7 +23,7 @@ struct AdamOptions {
   double beta1 = 0.9;                     ///< decay of the first moment, in [0, 1)
   double beta2 = 0.999;                   ///< decay of the second moment, in [0, 1)
   double epsilon = 1e-8;                  ///< in [0, ∞)
-  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
   bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 };
@@ -33,7 +33,7 @@ struct AdamWOptions {
   double beta1 = 0.9;                     ///< decay of the first moment, in [0, 1)
   double beta2 = 0.999;                   ///< decay of the second moment, in [0, 1)
   double epsilon = 1e-8;                  ///< in [0, ∞)
-  double weight_decay = 0.01;             ///< λ in [0, ∞): shrinks θ by 1 − ηλ
+  Hyperparameter weight_decay = 0.01;     ///< λ in [0, ∞), a number or a schedule: shrinks θ by 1 − ηλ
   bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 };
@@ -48,8 +48,7 @@ struct AdamRule {
   using T = compute_t<Scalar>;
   static constexpr std::string_view name = Decoupled ? "polyak::AdamW" : "polyak::Adam";
 
-  struct Factors {
-    double rate, decay;
+  struct Factors : StepNumbers {
     BiasCorrection first, second;
     double weight1, root2;  // 1 − β₁^t, √(1 − β₂^t)
   };
@@ -62,17 +61,16 @@ struct AdamRule {
     require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
     require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
     require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
-    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
   }
 
-  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) {
       const auto size = static_cast<Eigen::Index>(n);
       moment.setZero(size);
       square.setZero(size);
       if (options.amsgrad) largest.setZero(size);
     }
-    Factors factors{rate, options.weight_decay, first, second, 0, 0};
+    Factors factors{now, first, second, 0, 0};
     factors.weight1 = factors.first.advance(1 - options.beta1);
     factors.root2 = std::sqrt(factors.second.advance(1 - options.beta2));
     return factors;
@@ -88,7 +86,6 @@ struct AdamRule {
     visit("beta1", options.beta1);
     visit("beta2", options.beta2);
     visit("epsilon", options.epsilon);
-    visit("weight_decay", options.weight_decay);
     visit("amsgrad", options.amsgrad);
   }
   template <class Visitor>

@@ -20,7 +20,7 @@ struct LionOptions {
   Hyperparameter learning_rate = 0.0001;  ///< η in [0, ∞), a number or a schedule
   double beta1 = 0.9;                     ///< in [0, 1): how much of the momentum the step takes
   double beta2 = 0.99;                    ///< in [0, 1): decay of the momentum
-  double weight_decay = 0;                ///< λ in [0, ∞): shrinks θ by 1 − ηλ
+  Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: shrinks θ by 1 − ηλ
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 };
 
@@ -33,9 +33,7 @@ struct LionRule {
   using T = compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Lion";
 
-  struct Factors {
-    double rate, decay;
-  };
+  using Factors = StepNumbers;
 
   Options options;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {};
@@ -43,12 +41,11 @@ struct LionRule {
   static void check(const Options& o) {
     require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
     require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
-    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
   }
 
-  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) moment.setZero(static_cast<Eigen::Index>(n));
-    return {rate, options.weight_decay};
+    return now;
   }
   void commit(const Factors&) noexcept {}
   void reset() { moment.resize(0); }
@@ -57,7 +54,6 @@ struct LionRule {
   void for_each_option(const Visitor& visit) const {
     visit("beta1", options.beta1);
     visit("beta2", options.beta2);
-    visit("weight_decay", options.weight_decay);
   }
   template <class Visitor>
   void for_each_state(const Visitor& visit) {

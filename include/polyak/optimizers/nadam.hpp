@@ -23,7 +23,7 @@ struct NAdamOptions {
   double beta1 = 0.9;                     ///< decay of the first moment, in [0, 1)
   double beta2 = 0.999;                   ///< decay of the second moment, in [0, 1)
   double epsilon = 1e-8;                  ///< in [0, ∞)
-  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
   double momentum_decay = 0.004;          ///< ψ in [0, ∞)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 };
@@ -37,8 +37,7 @@ struct NAdamRule {
   using T = compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::NAdam";
 
-  struct Factors {
-    double rate, decay;
+  struct Factors : StepNumbers {
     BiasCorrection second;
     double product;             // μ_1 … μ_t
     double of_grad, of_moment;  // the shares of g and m in the step
@@ -54,18 +53,17 @@ struct NAdamRule {
     require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
     require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
     require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
-    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
     require_finite_nonnegative(o.momentum_decay, name, "momentum_decay must be finite and >= 0");
   }
 
-  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) {
       moment.setZero(static_cast<Eigen::Index>(n));
       square.setZero(static_cast<Eigen::Index>(n));
     }
     const double mu = momentum(static_cast<double>(t) + 1);
     const double next = momentum(static_cast<double>(t) + 2);
-    Factors factors{rate, options.weight_decay, second, product * mu, 0, 0, 0};
+    Factors factors{now, second, product * mu, 0, 0, 0};
     factors.of_grad = (1 - mu) / (1 - factors.product);
     factors.of_moment = next / (1 - factors.product * next);
     factors.root2 = std::sqrt(factors.second.advance(1 - options.beta2));
@@ -82,7 +80,6 @@ struct NAdamRule {
     visit("beta1", options.beta1);
     visit("beta2", options.beta2);
     visit("epsilon", options.epsilon);
-    visit("weight_decay", options.weight_decay);
     visit("momentum_decay", options.momentum_decay);
   }
   template <class Visitor>

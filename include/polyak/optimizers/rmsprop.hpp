@@ -20,8 +20,8 @@ struct RMSpropOptions {
   Hyperparameter learning_rate = 0.01;    ///< η in [0, ∞), a number or a schedule
   double alpha = 0.99;                    ///< decay of the second moment, in [0, 1)
   double epsilon = 1e-8;                  ///< in [0, ∞)
-  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
-  double momentum = 0;                    ///< μ in [0, ∞)
+  Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
+  Hyperparameter momentum = 0;            ///< μ in [0, ∞), a number or a schedule
   bool centered = false;                  ///< divides by the deviation from the mean gradient
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 };
@@ -35,45 +35,41 @@ struct RMSpropRule {
   using T = compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::RMSprop";
 
-  struct Factors {
-    double rate, decay;
-  };
+  using Factors = StepNumbers;
 
   Options options;
+  bool has_velocity = false;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> square = {}, mean = {}, velocity = {};
 
   static void check(const Options& o) {
     require_fraction(o.alpha, name, "alpha must be in [0, 1)");
     require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
-    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
-    require_finite_nonnegative(o.momentum, name, "momentum must be finite and >= 0");
   }
 
-  Factors begin(std::uint64_t t, double rate, std::size_t n) {
+  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
+    const auto size = static_cast<Eigen::Index>(n);
     if (t == 0) {
-      const auto size = static_cast<Eigen::Index>(n);
       square.setZero(size);
       if (options.centered) mean.setZero(size);
-      if (options.momentum != 0) velocity.setZero(size);
     }
-    return {rate, options.weight_decay};
+    if (now.momentum != 0 && !has_velocity) velocity.setZero(size);
+    return now;
   }
-  void commit(const Factors&) noexcept {}
+  void commit(const Factors& factors) noexcept { has_velocity |= factors.momentum != 0; }
   void reset() { *this = RMSpropRule{std::move(options)}; }
 
   template <class Visitor>
   void for_each_option(const Visitor& visit) const {
     visit("alpha", options.alpha);
     visit("epsilon", options.epsilon);
-    visit("weight_decay", options.weight_decay);
-    visit("momentum", options.momentum);
     visit("centered", options.centered);
   }
   template <class Visitor>
   void for_each_state(const Visitor& visit) {
     visit("square", square);
     if (options.centered) visit("mean", mean);
-    if (options.momentum != 0) visit("velocity", velocity);
+    visit("has_velocity", has_velocity);
+    if (has_velocity) visit("velocity", velocity);
   }
 
   template <bool Centered, bool HasMomentum, class Grad>
@@ -108,7 +104,7 @@ struct RMSpropRule {
 
   template <class Grad, class Visitor>
   void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    if (options.momentum == 0) {
+    if (factors.momentum == 0) {
       options.centered ? visitor(move<true, false>(factors, slice)) : visitor(move<false, false>(factors, slice));
     } else {
       options.centered ? visitor(move<true, true>(factors, slice)) : visitor(move<false, true>(factors, slice));
@@ -128,7 +124,7 @@ struct RMSpropRule {
             static_cast<T>(options.alpha),
             static_cast<T>(1 - options.alpha),
             static_cast<T>(options.epsilon),
-            static_cast<T>(options.momentum)};
+            static_cast<T>(factors.momentum)};
   }
 };
 
@@ -139,8 +135,9 @@ struct RMSpropRule {
 ///     g ← g + λθ;    v ← α v + (1 − α) g²;    m ← α m + (1 − α) g, v̄ = v − m² if centred, else v̄ = v;
 ///     b ← μ b + g / (√v̄ + ε);    θ ← θ − η b
 ///
-/// Costs n scalars of memory, n more centred, n more with momentum. Throws std::invalid_argument on options out of
-/// range.
+/// The buffer b is used, and kept, only in steps with μ ≠ 0; in the others θ ← θ − η g / (√v̄ + ε). Costs n scalars of
+/// memory, n more centred, n more from the first step with a momentum on. Throws std::invalid_argument on options out
+/// of range, at construction or, where a schedule gives them, in the step that meets them.
 template <FloatingPoint Scalar = double>
 class RMSprop : public detail::Coordinatewise<detail::RMSpropRule<Scalar>> {
  public:

@@ -21,7 +21,7 @@ struct SgdOptions {
   Hyperparameter momentum = 0;            ///< μ in [0, ∞), a number or a schedule
   double dampening = 0;                   ///< finite; 0 with Nesterov
   bool nesterov = false;                  ///< needs a momentum
-  double weight_decay = 0;                ///< λ in [0, ∞): adds λθ to the gradient
+  Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
   bool decoupled_weight_decay = false;    ///< shrinks θ by 1 − ηλ instead, past the momentum
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 };
@@ -35,8 +35,8 @@ struct SgdRule {
   using T = compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Sgd";
 
-  struct Factors {
-    double rate, decay, momentum, intake;
+  struct Factors : StepNumbers {
+    double intake;
   };
 
   Options options;
@@ -44,22 +44,18 @@ struct SgdRule {
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> velocity = {};
 
   static void check(const Options& o) {
-    const double momentum = o.momentum.is_number() ? o.momentum(0) : 1;
-    check_momentum(momentum);
     require(is_finite(o.dampening), name, "dampening must be finite", o.dampening);
-    require_finite_nonnegative(o.weight_decay, name, "weight_decay must be finite and >= 0");
     if (o.nesterov) {
+      const double momentum = o.momentum.is_number() ? o.momentum(0) : 1;  // a schedule may rest at 0
       require(o.dampening == 0, name, "dampening must be 0 with nesterov", o.dampening);
       require(momentum > 0, name, "momentum must be > 0 with nesterov", momentum);
     }
   }
 
-  Factors begin(std::uint64_t t, double rate, std::size_t n) {
-    const double momentum = options.momentum(t);
-    check_momentum(momentum);
-    if (momentum != 0 && !has_velocity) velocity.setZero(static_cast<Eigen::Index>(n));
+  Factors begin(std::uint64_t, const StepNumbers& now, std::size_t n) {
+    if (now.momentum != 0 && !has_velocity) velocity.setZero(static_cast<Eigen::Index>(n));
     // The first velocity is d itself, undamped; its buffer is zero, so any factor on it will do.
-    return {rate, options.weight_decay, momentum, has_velocity ? 1 - options.dampening : 1};
+    return {now, has_velocity ? 1 - options.dampening : 1};
   }
   void commit(const Factors& factors) noexcept { has_velocity |= factors.momentum != 0; }
   void reset() {
@@ -69,10 +65,8 @@ struct SgdRule {
 
   template <class Visitor>
   void for_each_option(const Visitor& visit) const {
-    visit("momentum", options.momentum);
     visit("dampening", options.dampening);
     visit("nesterov", options.nesterov);
-    visit("weight_decay", options.weight_decay);
     visit("decoupled_weight_decay", options.decoupled_weight_decay);
   }
   template <class Visitor>
@@ -117,10 +111,6 @@ struct SgdRule {
   }
 
  private:
-  static void check_momentum(double momentum) {
-    require_finite_nonnegative(momentum, name, "momentum must be finite and >= 0");
-  }
-
   template <bool Decays, class Grad, class Visitor>
   void visit_momentum(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
     if (factors.momentum == 0) {
