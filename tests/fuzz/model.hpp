@@ -19,7 +19,7 @@ namespace fuzz {
 template <class Scalar>
 using Numbers = std::vector<Bounded<Scalar>>;
 
-/// A learning rate, or a decay: a number, or first / (1 + t).
+/// A learning rate, a weight decay, or a decay: a number, or first / (1 + t).
 struct Rate {
   double first = 0;
   bool scheduled = false;
@@ -59,13 +59,14 @@ class ModelOptimizer {
   [[nodiscard]] virtual bool knows_size() const = 0;
   [[nodiscard]] virtual bool scheduled() const = 0;
   virtual void set_rate(double) = 0;
+  virtual void set_weight_decay(double) = 0;
   virtual void reset() = 0;
   [[nodiscard]] virtual std::unique_ptr<ModelOptimizer> clone() const = 0;
 };
 
 struct SgdModelOptions {
-  Rate rate;
-  double momentum = 0, dampening = 0, weight_decay = 0;
+  Rate rate, weight_decay;
+  double momentum = 0, dampening = 0;
   bool nesterov = false, decoupled = false;
   Blocks blocks;
 };
@@ -82,7 +83,7 @@ class ModelSgd : public ModelOptimizer<Scalar> {
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const BlockFactors factors = options_.blocks.at(i);
       const long double rate = options_.rate.at(steps_) * factors.rate;
-      const long double lambda = static_cast<long double>(options_.weight_decay) * factors.decay;
+      const long double lambda = options_.weight_decay.at(steps_) * factors.decay;
       Number d = gradient[i];
       Number& theta = weights[i];
       if (lambda != 0 && !options_.decoupled) d = d + Number::rounded(lambda) * theta;
@@ -99,8 +100,9 @@ class ModelSgd : public ModelOptimizer<Scalar> {
     return true;
   }
   [[nodiscard]] bool knows_size() const override { return steps_ > 0; }
-  [[nodiscard]] bool scheduled() const override { return options_.rate.scheduled; }
+  [[nodiscard]] bool scheduled() const override { return options_.rate.scheduled || options_.weight_decay.scheduled; }
   void set_rate(double rate) override { options_.rate = {rate, false}; }
+  void set_weight_decay(double decay) override { options_.weight_decay = {decay, false}; }
   void reset() override {
     steps_ = 0;
     velocity_.clear();
@@ -116,8 +118,8 @@ class ModelSgd : public ModelOptimizer<Scalar> {
 };
 
 struct AdamModelOptions {
-  Rate rate;
-  double beta1 = 0, beta2 = 0, epsilon = 0, weight_decay = 0;
+  Rate rate, weight_decay;
+  double beta1 = 0, beta2 = 0, epsilon = 0;
   bool amsgrad = false, decoupled = false;
   Blocks blocks;
 };
@@ -137,7 +139,7 @@ class ModelAdam : public ModelOptimizer<Scalar> {
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const BlockFactors factors = options_.blocks.at(i);
       const long double rate = options_.rate.at(steps_) * factors.rate;
-      const long double lambda = static_cast<long double>(options_.weight_decay) * factors.decay;
+      const long double lambda = options_.weight_decay.at(steps_) * factors.decay;
       Number& theta = weights[i];
       Number g = gradient[i];
       if (options_.decoupled) {
@@ -157,8 +159,9 @@ class ModelAdam : public ModelOptimizer<Scalar> {
     return true;
   }
   [[nodiscard]] bool knows_size() const override { return steps_ > 0; }
-  [[nodiscard]] bool scheduled() const override { return options_.rate.scheduled; }
+  [[nodiscard]] bool scheduled() const override { return options_.rate.scheduled || options_.weight_decay.scheduled; }
   void set_rate(double rate) override { options_.rate = {rate, false}; }
+  void set_weight_decay(double decay) override { options_.weight_decay = {decay, false}; }
   void reset() override { *this = ModelAdam(options_); }
   [[nodiscard]] std::unique_ptr<ModelOptimizer<Scalar>> clone() const override {
     return std::make_unique<ModelAdam>(*this);
@@ -182,6 +185,7 @@ class ModelWrapper : public ModelOptimizer<Scalar> {
   [[nodiscard]] bool knows_size() const override { return inner_->knows_size(); }
   [[nodiscard]] bool scheduled() const override { return inner_->scheduled(); }
   void set_rate(double rate) override { inner_->set_rate(rate); }
+  void set_weight_decay(double decay) override { inner_->set_weight_decay(decay); }
   void reset() override { inner_->reset(); }
 
  protected:

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -286,14 +287,14 @@ Made<Sgd<Scalar>> make(Tag<Sgd<Scalar>>, Input& input, const Plan& plan) {
   o.momentum = input.one_of(momenta);
   o.nesterov = o.momentum > 0 && input.flag();
   o.dampening = o.nesterov ? 0 : input.one_of(dampenings);
-  o.weight_decay = input.one_of(decays);
+  o.weight_decay = {input.one_of(decays), o.rate.scheduled};
   o.decoupled = input.flag();
   o.blocks = plan.blocks;
   return {Sgd<Scalar>{{.learning_rate = quantity<Hyperparameter>(o.rate),
                        .momentum = o.momentum,
                        .dampening = o.dampening,
                        .nesterov = o.nesterov,
-                       .weight_decay = o.weight_decay,
+                       .weight_decay = quantity<Hyperparameter>(o.weight_decay),
                        .decoupled_weight_decay = o.decoupled,
                        .blocks = plan.block_options}},
           std::make_unique<fuzz::ModelSgd<Scalar>>(o)};
@@ -307,7 +308,7 @@ fuzz::AdamModelOptions adam_options(Input& input, const Plan& plan) {
   o.beta1 = input.one_of(betas1);
   o.beta2 = input.one_of(betas2);
   o.epsilon = input.one_of(epsilons);
-  o.weight_decay = input.one_of(decays);
+  o.weight_decay = {input.one_of(decays), o.rate.scheduled};
   o.amsgrad = input.flag();
   o.blocks = plan.blocks;
   return o;
@@ -318,7 +319,7 @@ Options library_options(const fuzz::AdamModelOptions& o, const Plan& plan) {
           .beta1 = o.beta1,
           .beta2 = o.beta2,
           .epsilon = o.epsilon,
-          .weight_decay = o.weight_decay,
+          .weight_decay = quantity<Hyperparameter>(o.weight_decay),
           .amsgrad = o.amsgrad,
           .blocks = plan.block_options};
 }
@@ -642,7 +643,7 @@ class Trainer : public Subject {
         reset();
         break;
       case 9:
-        set_learning_rate(input);
+        set_rate_or_decay(input);
         break;
       case 10:
         rewrite_weights(input);
@@ -863,22 +864,27 @@ class Trainer : public Subject {
     std::apply([](auto&... each) { (each.reset(), ...); }, averages_);
   }
 
-  void set_learning_rate(Input& input) {
-    constexpr double rates[] = {0.1, 0, 2, -1, std::numeric_limits<double>::quiet_NaN()};
-    const double rate = input.one_of(rates);
+  void set_rate_or_decay(Input& input) {
+    constexpr double numbers[] = {0.1, 0, 2, -1, std::numeric_limits<double>::quiet_NaN()};
+    const std::size_t which = input.below(2 * std::size(numbers));
+    const double number = numbers[which % std::size(numbers)];
+    const bool is_rate = which < std::size(numbers);
+    const auto set = [&](auto& optimizer) {
+      is_rate ? optimizer.set_learning_rate(number) : optimizer.set_weight_decay(number);
+    };
     const std::string before = state();
     const Outcome outcome = attempt([&] {
-      innermost(object_).set_learning_rate(rate);
+      set(innermost(object_));
       return true;
     });
-    if (!(rate >= 0)) {
-      require(outcome == Outcome::bad_argument && state() == before, "a learning rate is at least 0");
+    if (!(number >= 0)) {
+      require(outcome == Outcome::bad_argument && state() == before, "a learning rate or weight decay is at least 0");
       return;
     }
-    require(outcome == Outcome::taken, "a learning rate may be set");
-    ++rates_set_;
-    innermost(twin_).set_learning_rate(rate);
-    model_->set_rate(rate);
+    require(outcome == Outcome::taken, "a learning rate or weight decay may be set");
+    ++times_set_;
+    set(innermost(twin_));
+    is_rate ? model_->set_rate(number) : model_->set_weight_decay(number);
   }
 
   /// As a user may who starts from other weights.
@@ -886,15 +892,15 @@ class Trainer : public Subject {
     if (!guard_) weights_ = trained_ = values_from<Scalar>(input, plan_.shape);
   }
 
-  void save() { snapshot_.emplace(Snapshot{saved(object_), twin_, model_->clone(), averages_, trained_, rates_set_}); }
+  void save() { snapshot_.emplace(Snapshot{saved(object_), twin_, model_->clone(), averages_, trained_, times_set_}); }
 
   void load_saved() {
     if (!snapshot_) return;
     const std::string before = state();
     const Outcome outcome = load(object_, snapshot_->bytes);
     if (outcome != Outcome::taken) {
-      const bool rate_was_set = snapshot_->rates_set != rates_set_;
-      require(guard_ ? outcome == Outcome::bad_order : outcome == Outcome::bad_argument && rate_was_set,
+      const bool was_set = snapshot_->times_set != times_set_;
+      require(guard_ ? outcome == Outcome::bad_order : outcome == Outcome::bad_argument && was_set,
               "what was saved is loaded, but by other options or while an average is swapped in");
       require(state() == before, "what is refused changes nothing");
       return;
@@ -938,7 +944,7 @@ class Trainer : public Subject {
     Model<Scalar> model;
     Averages averages;
     Values<Scalar> trained;
-    std::uint64_t rates_set;
+    std::uint64_t times_set;
   };
 
   Plan plan_;
@@ -947,7 +953,7 @@ class Trainer : public Subject {
   Model<Scalar> model_;
   Averages averages_;
   std::optional<Snapshot> snapshot_;
-  std::uint64_t rates_set_ = 0;
+  std::uint64_t times_set_ = 0;
   Values<Scalar> weights_, trained_;  // with averages and without: the same, but while one is swapped in
   std::optional<SwapGuard<Scalar>> guard_;
 };
