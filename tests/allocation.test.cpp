@@ -6,6 +6,8 @@
 #include <polyak/averagers/guarded.hpp>
 #include <polyak/averagers/swa.hpp>
 #include <polyak/averagers/tail_average.hpp>
+#include <polyak/optimizers/adam.hpp>
+#include <polyak/optimizers/rmsprop.hpp>
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/schedules.hpp>
 

@@ -22,7 +22,7 @@
 
 namespace polyak {
 
-/// A number or a schedule: what learning rates, weight decays and momenta are given as. A schedule is asked once in a
+/// A number or a schedule: what learning rates, weight decays and momenta are given as. A schedule is asked in each
 /// step, with the number of steps already taken; what it gives is checked before anything is written.
 class Hyperparameter {
  public:

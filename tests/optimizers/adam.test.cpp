@@ -1,4 +1,6 @@
 #include <polyak/optimizers/adam.hpp>
+#include <polyak/optimizers/sgd.hpp>
+#include <polyak/schedules.hpp>
 
 #include <cmath>
 #include <cstddef>
