@@ -11,7 +11,8 @@ build=${BUILD_DIR:-build/coverage}
 jobs=$(nproc)
 
 cmake/install_dependencies.sh ninja-build gcovr
-# Left out is what runs nothing that the rest does not. Only code of include/ counts its executions. What is always inlined would count as its callers', once for each.
+# Left out are tests that run nothing which the others do not. Only code of include/ counts its executions. What is always
+# inlined would count as its callers', once for each.
 cmake -G Ninja -S . -B "$build" -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=None -DPOLYAK_BUILD_EXAMPLES=OFF \
   -DPOLYAK_BUILD_BENCHMARKS=OFF \
   -DPOLYAK_TESTS_LEFT_OUT='^(convergence|exact_cases|fixtures|peer_defects|properties|sparse/sklearn|wrappers/nesting)[.]' \
