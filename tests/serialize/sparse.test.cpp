@@ -80,9 +80,6 @@ void check_models(Options options) {
     }
   }
   check_model(Model<GainAverage<>, Scalar>(options, GainAverage{{.gain = restarting, .start = 2}}), 1);
-  options.l2 = Cosine({.initial = 0.01, .final = 0.5, .steps = 9});
-  options.l1 = [](std::uint64_t t) { return t < 4 ? 0 : 0.02; };
-  check_model(Model<Ema<>, Scalar>(options, Ema{{.decay = 0.5, .start = 2}}));
   check_model(Model<AnytimeTailAverage<>, Scalar>(options, AnytimeTailAverage{}));
 }
 

@@ -51,21 +51,19 @@ class Model {
 
   void step(const Input& x, std::span<const double> derivatives) {
     const auto fold = averager_.begin_gain();
-    const std::uint64_t t = steps_++;
-    const long double rate = options_.learning_rate(t);
+    const long double rate = options_.learning_rate(steps_++);
     if (!averager_.has_average()) {  // where the first gain is below 1, the average starts from here
       average_ = weights_;
       average_intercept_ = intercept_;
     }
-    weights_ *= 1 - rate * static_cast<long double>(options_.l2(t));
-    const bool without_l1 = options_.l1.is_number() && options_.l1(0) == 0;
-    owed_ += rate * static_cast<long double>(options_.l1(t));
+    weights_ *= 1 - rate * static_cast<long double>(options_.l2);
+    owed_ += rate * static_cast<long double>(options_.l1);
     for (Eigen::Index o = 0; o < weights_.cols(); ++o) {
       const long double derivative = derivatives[static_cast<std::size_t>(o)];
       for (std::size_t i = 0; i < x.indices.size(); ++i) {
         const auto j = static_cast<Eigen::Index>(x.indices[i]);
         weights_(j, o) += move(rate, derivative * static_cast<long double>(x.values[i]), sums_(j, o));
-        if (!without_l1) pay(weights_(j, o), paid_(j, o));
+        if (options_.l1 > 0) pay(weights_(j, o), paid_(j, o));
       }
       if (options_.intercept) {
         intercept_[o] += move(rate * static_cast<long double>(options_.intercept_rate), derivative, intercept_sums_[o]);

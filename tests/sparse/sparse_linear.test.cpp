@@ -431,52 +431,6 @@ TEST_CASE("What does not fit is refused, whichever way a sparse model is asked",
   CHECK(two.steps() == 1);
 }
 
-TEST_CASE("Penalties from schedules agree with the dense recursion over a long run", "[sparse]") {
-  SparseSgdOptions options{.learning_rate = 0.1, .l2 = Cosine{{.initial = 1e-5, .final = 0.01, .steps = many / 2}}};
-  SECTION("L2 that rises") {}
-  SECTION("L1 that starts late, and rests") {
-    options.l1 = [](std::uint64_t t) { return t < 1000 || t % 5 == 0 ? 0 : 1e-3; };
-  }
-  CHECK(compare_sgd(TailAverage{}, options).error <= exact);
-  CHECK(compare_sgd(Ema{{.decay = 0.999}}, options).error <= exact);
-}
-
-TEST_CASE("Penalties are numbers or schedules of the steps taken", "[sparse]") {
-  const std::array index{0};
-  const std::array value{1.0};
-  const SparseRow x{index, value};
-  const SparseRow<int, double> nothing{};
-  const auto from = [](std::uint64_t start, double number) {
-    return [=](std::uint64_t t) { return t < start ? 0 : number; };
-  };
-  SparseSgd shrinks{{.features = 1, .learning_rate = 0.5, .l2 = from(1, 0.25), .intercept = false}};
-  shrinks.step(x, -16.0);
-  CHECK(shrinks.weights()(0, 0) == 8);
-  shrinks.step(nothing, 0.0);
-  CHECK(shrinks.weights()(0, 0) == 7);
-  CHECK(shrinks.average()(0, 0) == 7.5);
-  // It owes 1 a step from the second on, and pays when it is seen.
-  SparseSgd owes{{.features = 1, .learning_rate = 0.5, .l1 = from(1, 2), .intercept = false}};
-  owes.step(x, -16.0);
-  owes.step(nothing, 0.0);
-  CHECK(owes.weights()(0, 0) == 8);
-  owes.step(x, 0.0);
-  CHECK(owes.weights()(0, 0) == 6);
-
-  const auto refused = [&](SparseSgdOptions options, const std::string& error) {
-    options.features = 1;
-    SparseSgd model(options);
-    model.step(x, -1.0);
-    const Eigen::MatrixXd weights = model.weights();
-    CHECK(error_of([&] { model.step(x, -1.0); }) == "invalid_argument: polyak::SparseSgd: " + error);
-    CHECK(model.weights() == weights);
-    CHECK(model.steps() == 1);
-  };
-  refused({.l2 = from(1, support::not_a_number)}, "l2 must be finite and >= 0, got nan");
-  refused({.l1 = from(1, -1)}, "l1 must be finite and >= 0, got -1");
-  refused({.learning_rate = 2, .l2 = from(1, 1.5)}, "learning_rate times l2 must be <= 1, got 3");
-}
-
 TEST_CASE("Sparse models refuse options out of range", "[sparse]") {
   const auto refusal = [](SparseSgdOptions options) { return error_of([&] { SparseSgd<>{options}; }); };
   CHECK(refusal({}) == "invalid_argument: polyak::SparseSgd: features must be >= 1, got 0");
@@ -527,8 +481,8 @@ TEST_CASE("the defaults of sparse models are those of Sgd and Adagrad", "[sparse
     CHECK(options.features == 0);
     CHECK(options.outputs == 1);
     CHECK(options.learning_rate(0) == 0.01);
-    CHECK(options.l2(0) == 0);
-    CHECK(options.l1(0) == 0);
+    CHECK(options.l2 == 0);
+    CHECK(options.l1 == 0);
     CHECK(options.intercept);
     CHECK(options.intercept_rate == 1);
   };

@@ -17,8 +17,8 @@ struct SparseAdagradOptions {
   std::size_t features = 0;             ///< d ≥ 1
   std::size_t outputs = 1;              ///< k ≥ 1
   Hyperparameter learning_rate = 0.01;  ///< η in [0, ∞), a number or a schedule
-  Hyperparameter l2 = 0;  ///< λ₂ in [0, ∞), a number or a schedule, with η λ₂ ≤ 1: weights shrink by 1 − η λ₂ a step
-  Hyperparameter l1 = 0;           ///< λ₁ in [0, ∞), a number or a schedule: weights owe η λ₁ a step
+  double l2 = 0;                   ///< λ₂ in [0, ∞), with η λ₂ ≤ 1: weights shrink by 1 − η λ₂ a step
+  double l1 = 0;                   ///< λ₁ in [0, ∞): weights owe η λ₁ a step
   bool intercept = true;           ///< off: intercepts stay 0
   double intercept_rate = 1;       ///< in [0, ∞): factor of η for the intercepts, which have no penalty
   double initial_accumulator = 0;  ///< in [0, ∞): what the sums of squares start at

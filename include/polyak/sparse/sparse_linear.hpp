@@ -17,7 +17,6 @@
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/exact_sum.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/detail/setting.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/lagged_rows.hpp"
@@ -53,11 +52,10 @@ class SparseLinear {
     const Options& o = rule_.options;
     require(o.features >= 1, Rule::name, "features must be >= 1", std::uint64_t{o.features});
     require(o.outputs >= 1, Rule::name, "outputs must be >= 1", std::uint64_t{o.outputs});
-    Setting("l2").check(o.l2, Rule::name);
-    Setting("l1").check(o.l1, Rule::name);
+    require_finite_nonnegative(o.l2, Rule::name, "l2 must be finite and >= 0");
+    require_finite_nonnegative(o.l1, Rule::name, "l1 must be finite and >= 0");
     require_finite_nonnegative(o.intercept_rate, Rule::name, "intercept_rate must be finite and >= 0");
-    Setting("learning_rate").check(o.learning_rate, Rule::name);
-    if (o.learning_rate.is_number() && o.l2.is_number()) check_shrinkage(o.learning_rate(0) * o.l2(0));
+    if (o.learning_rate.is_number()) check_rate(o.learning_rate(0));
     if (averager_.in_use()) throw_bad_order(Rule::name, "the averager must not be in use already");
     start();
   }
@@ -96,8 +94,8 @@ class SparseLinear {
   }
 
   /// Takes a step, given the derivative of the loss by the score at x, and folds the weights into the average where
-  /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning rate, a penalty or
-  /// a gain out of range from a schedule; then nothing has changed.
+  /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning rate or a gain out
+  /// of range from a schedule; then nothing has changed.
   template <class X>
   void step(const X& x, double derivative) {
     step(x, std::span(&derivative, 1));
@@ -212,7 +210,7 @@ class SparseLinear {
   using Fold = decltype(std::declval<Averager&>().begin_gain());
 
   struct Tick {
-    double rate, shrinkage, penalty;  // η, η λ₂, η λ₁
+    double rate;
     Fold fold;
   };
 
@@ -222,8 +220,7 @@ class SparseLinear {
     if constexpr (Rule::has_state) state = rule_.initial_state();
     rows_ = LaggedRows<Scalar>(features(), k, Rule::has_state, state, Rule::name);
     if constexpr (Rule::has_state) intercept_state_.assign(k, state);
-    const Hyperparameter& l1 = rule_.options.l1;
-    if (!(l1.is_number() && l1(0) == 0)) paid_.assign(features() * k, 0);
+    if (rule_.options.l1 > 0) paid_.assign(features() * k, 0);
     intercept_.setZero(static_cast<Eigen::Index>(k));
     intercept_rest_ = average_intercept_ = intercept_;
     scratch_.resize(2 * k);
@@ -248,16 +245,14 @@ class SparseLinear {
 
   /// All that can throw.
   [[nodiscard]] Tick begin() {
-    const Options& o = rule_.options;
-    const double rate = Setting("learning_rate").ask(o.learning_rate, steps_, Rule::name);
-    const double shrinkage = rate * Setting("l2").ask(o.l2, steps_, Rule::name);
-    const double penalty = rate * Setting("l1").ask(o.l1, steps_, Rule::name);
-    check_shrinkage(shrinkage);
-    return {rate, shrinkage, penalty, averager_.begin_gain()};
+    const double rate = learning_rate();
+    check_rate(rate);
+    return {rate, averager_.begin_gain()};
   }
 
-  static void check_shrinkage(double shrinkage) {
-    require(shrinkage <= 1, Rule::name, "learning_rate times l2 must be <= 1", shrinkage);
+  void check_rate(double rate) const {
+    require_finite_nonnegative(rate, Rule::name, "learning_rate must be finite and >= 0");
+    require(rate * rule_.options.l2 <= 1, Rule::name, "learning_rate times l2 must be <= 1", rate * rule_.options.l2);
   }
   void check_outputs(std::size_t n) const {
     if (n != outputs())
@@ -287,9 +282,9 @@ class SparseLinear {
     const Options& o = rule_.options;
     const Fold& fold = tick.fold;
     const bool follows = Lag::follows(fold, has_average());
-    rows_.begin(follows, tick.shrinkage);
-    if (!paid_.empty()) {
-      owe(tick.penalty);
+    rows_.begin(follows, tick.rate * o.l2);
+    if (o.l1 > 0) {
+      owe(tick.rate * o.l1);
       move<true>(x, tick.rate, derivatives);
     } else if (Rule::has_state || outputs() > 1) {
       move<false>(x, tick.rate, derivatives);
@@ -357,7 +352,7 @@ class SparseLinear {
   std::uint64_t steps_ = 0;
   double owed_ = 0;  // L1 in all, up to owed_rest_
   double owed_rest_ = 0;
-  std::vector<double> paid_;  // L1 that each weight has paid; empty where there is none to pay
+  std::vector<double> paid_;  // L1 that each weight has paid
   Vector intercept_;          // up to intercept_rest_
   Vector intercept_rest_;
   Vector average_intercept_;

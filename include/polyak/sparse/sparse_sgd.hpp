@@ -15,8 +15,8 @@ struct SparseSgdOptions {
   std::size_t features = 0;             ///< d ≥ 1
   std::size_t outputs = 1;              ///< k ≥ 1
   Hyperparameter learning_rate = 0.01;  ///< η in [0, ∞), a number or a schedule
-  Hyperparameter l2 = 0;  ///< λ₂ in [0, ∞), a number or a schedule, with η λ₂ ≤ 1: the penalty λ₂/2 |w|² on the weights
-  Hyperparameter l1 = 0;      ///< λ₁ in [0, ∞), a number or a schedule: the penalty λ₁ Σ|w_j|
+  double l2 = 0;              ///< λ₂ in [0, ∞), with η λ₂ ≤ 1: the penalty λ₂/2 |w|² on the weights
+  double l1 = 0;              ///< λ₁ in [0, ∞): the penalty λ₁ Σ|w_j|
   bool intercept = true;      ///< off: intercepts stay 0
   double intercept_rate = 1;  ///< in [0, ∞): factor of η for the intercepts, which have no penalty
 };
