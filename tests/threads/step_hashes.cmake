@@ -1,6 +1,6 @@
-# cmake -D SERIAL=<step_hashes> -D PARALLEL=<the same with OpenMP> -P step_hashes.cmake
+# cmake -D SERIAL=<step_hashes> -D PARALLEL=<the same with OpenMP> -D "THREADS=<number>;…" -P step_hashes.cmake
 #
-# Fails unless the second prints what the first does, with each of several numbers of threads.
+# Fails unless the second prints what the first does, with each number of threads.
 
 # What a program prints with so many threads.
 function(hashes_of program threads result)
@@ -14,7 +14,7 @@ function(hashes_of program threads result)
 endfunction()
 
 hashes_of(${SERIAL} 1 serial)
-foreach(threads 1 2 3 4 7)
+foreach(threads IN LISTS THREADS)
   hashes_of(${PARALLEL} ${threads} parallel)
   if(NOT serial STREQUAL parallel)
     message(FATAL_ERROR "one thread without OpenMP has it that\n${serial}\nand ${threads} threads that\n${parallel}")

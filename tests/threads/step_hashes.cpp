@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstring>
 #include <iostream>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,9 +51,11 @@ class Hash {
 
 template <class Scalar>
 std::vector<Scalar> numbers(std::size_t n, std::uint32_t seed) {
-  std::mt19937 engine(seed);
   std::vector<Scalar> result(n);
-  for (Scalar& each : result) each = static_cast<Scalar>(static_cast<float>(engine()) * 0x1p-31f - 1);
+  for (Scalar& each : result) {
+    seed = seed * 1'664'525 + 1'013'904'223;
+    each = static_cast<Scalar>(static_cast<float>(seed) * 0x1p-31f - 1);
+  }
   return result;
 }
 
@@ -72,8 +73,8 @@ void add_averages(Hash& hash, const Averaged<Optimizer, Averagers...>& optimizer
 
 using Sizes = std::vector<std::size_t>;
 
-// About the threshold of 2^18, from which two threads share; and, for a few cases, what seven share.
-const std::vector<Sizes> layouts{{1}, {(1 << 18) - 1}, {(1 << 18) + 1}, {0, 1, 262'143, 0, 511, 513, 5, 0}};
+// Past 2^18, from where two threads share; and, for a few cases, what seven share.
+const std::vector<Sizes> layouts{{1}, {(1 << 18) + 1}, {0, 1, 262'143, 0, 511, 513, 5, 0}};
 const std::vector<Sizes> large_layouts{{917'509}, {100'003, 3, 100'019, 64, 0, 800'001, 7, 1025}};
 
 /// Prints a line, "<name>, <blocks>: <hash>".
