@@ -99,10 +99,10 @@ struct Tally {
 
 constexpr std::size_t n_readers = 3;
 
-/// Takes snapshots until enough were taken, and holds the last few; drops those while or after the trainer drops the
-/// Published.
+/// Takes snapshots until enough were taken, and holds the last few; drops those once it may, while or after the trainer
+/// drops the Published.
 void read(const Published<>& published, const Checker& checker, const Case& of, Tally& tally, std::uint64_t wanted,
-          std::latch& reading_ends) {
+          std::latch& reading_ends, const std::atomic<bool>& may_drop) {
   std::vector<Snapshot> held;
   std::uint64_t wrong = 0;
   std::uint64_t last = 0;
@@ -127,6 +127,8 @@ void read(const Published<>& published, const Checker& checker, const Case& of, 
     if (++reads % 64 == 0) tally.reads.fetch_add(64, std::memory_order_relaxed);
   }
   reading_ends.count_down();
+  // Relaxed: to drop is ordered by nothing but the snapshots themselves.
+  while (!may_drop.load(std::memory_order_relaxed)) std::this_thread::yield();
   for (const Snapshot& snapshot : held) check(snapshot);
   tally.wrong += wrong;
 }
@@ -137,10 +139,11 @@ void run(const Case& of, const Checker& checker, Tally& tally) {
         of.reads * static_cast<std::uint64_t>(round + 1) / static_cast<std::uint64_t>(of.rounds);
     auto published = std::make_unique<Published<>>();
     std::latch reading_ends(n_readers);
+    std::atomic<bool> may_drop = round % 2 != 0;  // otherwise after the Published, so that readers are the last to hold
     std::vector<std::jthread> readers;
     for (std::size_t i = 0; i < n_readers; ++i) {
       readers.emplace_back(read, std::cref(*published), std::cref(checker), std::cref(of), std::ref(tally), wanted,
-                           std::ref(reading_ends));
+                           std::ref(reading_ends), std::cref(may_drop));
     }
     Trainer trainer(of.n, Checker::period);
     do {
@@ -150,6 +153,7 @@ void run(const Case& of, const Checker& checker, Tally& tally) {
     } while (!reading_ends.try_wait());
     tally.buffers = std::max(tally.buffers, published->buffers());
     published.reset();
+    may_drop.store(true, std::memory_order_relaxed);
   }
 }
 
