@@ -31,7 +31,6 @@ class NamePath {
     path_.resize(ends_.back());
     ends_.pop_back();
   }
-  [[nodiscard]] bool at_object() const noexcept { return ends_.empty(); }
   [[nodiscard]] const std::string& current() const noexcept { return path_; }
   [[nodiscard]] std::string of(std::string_view name) const { return std::string(path_).append(".").append(name); }
 
