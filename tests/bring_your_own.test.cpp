@@ -1,14 +1,18 @@
 #include <polyak/averaged.hpp>
 #include <polyak/averagers/ema.hpp>
 #include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/guarded.hpp>
 #include <polyak/averagers/tail_average.hpp>
 #include <polyak/concepts.hpp>
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/parameters.hpp>
 #include <polyak/schedules.hpp>
+#include <polyak/step.hpp>
 #include <polyak/wrappers/clip_norm.hpp>
+#include <polyak/wrappers/clip_value.hpp>
 #include <polyak/wrappers/lookahead.hpp>
 #include <polyak/wrappers/skip_non_finite.hpp>
+#include <polyak/wrappers/wrapper.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -16,6 +20,9 @@
 #include <cstdint>
 #include <numbers>
 #include <span>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -73,6 +80,31 @@ TEST_CASE("your own gain") {
   CHECK(average.start_mass() == 0);
 }
 
+// --- a gain sequence alone, for an average that is kept elsewhere ---
+
+// [elsewhere]
+/// After each step of whatever moves theta: the average s by the gains of Ema{{.decay = 0.999}}.gains(), or any other.
+void follow(auto& gains, VectorXd& s, const VectorXd& theta) {
+  const auto next = gains.next();
+  if (next.due()) s += next.gain() * (theta - s);
+  gains.commit(next);
+}
+// [/elsewhere]
+
+TEST_CASE("your own place for the average") {
+  polyak::Ema<> reference{{.decay = 0.5, .every = 2}};
+  auto gains = reference.gains();
+  VectorXd theta{{3, 5}}, s = VectorXd::Zero(2);
+  for (int t = 0; t < 8; ++t) {
+    theta *= 0.75;
+    follow(gains, s, theta);
+    reference.update(theta);
+  }
+  CHECK(s == reference.average());
+  CHECK(gains.count() == 4);
+  CHECK(gains.mean_age() == reference.mean_age());
+}
+
 // --- an optimizer that steps whole: step(params, grad), or a callable ---
 
 // [optimizer]
@@ -108,145 +140,137 @@ TEST_CASE("your own optimizer, stepping whole") {
   CHECK(picky.averager().steps() == 1);
 }
 
-// --- an optimizer that works slice by slice, so that averages share its pass over memory ---
+// --- an optimizer that works coordinate by coordinate: averages fold in the very loop that moves the weights ---
 
-/// Signum: θ ← θ − η sign(m), m ← β m + (1 − β) g (Bernstein et al. 2018).
-class Signum {
- public:
+// [coordinates]
+/// Signum: m ← m + 0.1 (g − m), θ ← θ − η sign(m) (Bernstein et al. 2018).
+struct Signum : polyak::OptimizerLayer<Signum> {
+  static constexpr std::string_view name = "Signum";
   using scalar_type = double;
+  double rate = 0.01;
+  VectorXd moment = {};
 
-  struct Update {
-    Signum* owner;
-
-    // Grad is a pointer, or what stands for one behind a wrapper that changes the gradient.
-    template <class Grad>
-    void operator()(const polyak::Slice<double, Grad>& slice) const noexcept {
-      double* const moment = owner->moment_.data() + slice.offset;
-      for (std::size_t i = 0; i < slice.params.size(); ++i) {
-        moment[i] += 0.1 * (slice.grad[i] - moment[i]);
-        slice.params[i] -= std::copysign(owner->rate_, moment[i]);
-      }
-    }
-    bool taken() const noexcept { return true; }
-    void commit() const noexcept {}
-  };
-
-  explicit Signum(double rate) : rate_(rate) {}
-
-  /// Checks and allocates; nothing moves before the update is called.
-  Update begin_step(const polyak::StepView<double>& view) {
-    if (moment_.size() == 0) moment_.setZero(static_cast<Eigen::Index>(view.layout().size()));
-    return {this};
+  polyak::Outcome advance(const auto& step, const auto&... folds) {
+    step.require_apart(name);  // blocks of a set must not overlap
+    if (const auto n = static_cast<Eigen::Index>(step.size()); moment.size() != n) moment.setZero(n);
+    const auto visit = [this](const auto& slice, const auto& f) {
+      f([w = slice.params.data(), g = slice.grad, m = moment.data() + slice.offset, r = rate](std::size_t i) noexcept {
+        m[i] += 0.1 * (g[i] - m[i]);
+        return w[i] -= std::copysign(r, m[i]);
+      });
+    };
+    return polyak::move_and_fold(step, visit, folds...);
   }
-
- private:
-  double rate_;
-  VectorXd moment_;
 };
+// [/coordinates]
 
-TEST_CASE("your own optimizer, slice by slice") {
-  static_assert(polyak::SlicewiseOptimizer<Signum>);
-  polyak::Averaged opt{Signum(0.5), polyak::TailAverage{}};
+TEST_CASE("your own optimizer, coordinate by coordinate") {
+  Signum signum;
+  signum.rate = 0.5;
+  polyak::Averaged opt{signum, polyak::TailAverage{}, polyak::Ema{}};
   VectorXd weights{{8, 8}}, bias{{8}};
   const VectorXd down{{1, -1}}, up{{2}};
   for (int t = 0; t < 2; ++t) opt.step(polyak::ParameterSet{weights, bias}, polyak::ParameterSet{down, up});
   CHECK(weights == VectorXd{{7, 9}});
   CHECK(bias == VectorXd{{7}});
-  CHECK(opt.average() == VectorXd{{7.25, 8.75, 7.25}});
+  CHECK(opt.average<0>() == VectorXd{{7.25, 8.75, 7.25}});
 
-  polyak::ClipNorm clipped{polyak::Lookahead{polyak::Averaged{Signum(0.5), polyak::Ema{}}, {.every = 2}}};
+  polyak::ClipNorm clipped{polyak::Lookahead{polyak::Averaged{signum, polyak::Ema{}}, {.every = 2}}};
   CHECK(clipped.step(weights, down));
   CHECK(clipped.step(weights, down));
   CHECK(weights == VectorXd{{6.5, 9.5}});
 }
 
-// --- the same, coordinate by coordinate: averages fold in the very loop that moves the weights ---
+// --- a wrapper: what is done to a gradient before a step, or after it ---
 
-class SignSgd {
- public:
-  using scalar_type = double;
+// [wrapper]
+/// Centres the gradient of every block (Yong et al. 2020).
+template <class Optimizer>
+struct Centred : polyak::Wrapper<Centred<Optimizer>, Optimizer> {
+  static constexpr std::string_view name = "Centred";
+  explicit Centred(Optimizer trainer) : polyak::Wrapper<Centred, Optimizer>(std::move(trainer)) {}
 
-  struct Update {
-    double rate;
-
-    template <class Grad, class Visitor>
-    bool visit(const polyak::Slice<double, Grad>& slice, Visitor visitor) const noexcept {
-      visitor([params = slice.params.data(), grad = slice.grad, rate = rate](std::size_t i) noexcept {
-        return params[i] -= std::copysign(rate, grad[i]);
-      });
-      return true;
-    }
-    template <class Grad>
-    void operator()(const polyak::Slice<double, Grad>& slice) const noexcept {
-      visit(slice, [n = slice.params.size()](auto move) {
-        for (std::size_t i = 0; i < n; ++i) move(i);
-      });
-    }
-    bool taken() const noexcept { return true; }
-    void commit() const noexcept {}
-  };
-
-  explicit SignSgd(double rate) : rate_(rate) {}
-  Update begin_step(const polyak::StepView<double>&) const noexcept { return {rate_}; }
+  polyak::Outcome advance(const auto& step, const auto&... folds) {
+    centred_.resize(step.size());
+    step.for_each([this](const auto& block) {
+      const std::size_t n = block.params.size();
+      double sum = 0;
+      for (std::size_t i = 0; i < n; ++i) sum += block.grad[i];
+      for (std::size_t i = 0; i < n; ++i) centred_[block.offset + i] = block.grad[i] - sum / static_cast<double>(n);
+    });
+    return polyak::advance(this->optimizer(), step.along(centred_.data()), folds...);
+  }
 
  private:
-  double rate_;
+  std::vector<double> centred_;
 };
+// [/wrapper]
 
-TEST_CASE("your own optimizer, coordinate by coordinate") {
-  static_assert(polyak::ElementwiseUpdateOf<SignSgd::Update, double>);
-  polyak::Averaged opt{SignSgd(0.5), polyak::TailAverage{}, polyak::Ema{}};
-  VectorXd theta = VectorXd::Constant(1000, 8);
-  const VectorXd gradient = VectorXd::LinSpaced(1000, -1, 1);
-  for (int t = 0; t < 2; ++t) opt.step(theta, gradient);
-  CHECK(theta[0] == 9);
-  CHECK(theta[999] == 7);
-  CHECK(opt.average<0>()[0] == 8.75);
-  CHECK(opt.average<0>()[999] == 7.25);
+TEST_CASE("your own wrapper") {
+  VectorXd theta{{8, 8}}, same = theta;
+  // Inside an average and around one, around an optimizer by coordinates and one that steps whole.
+  polyak::Averaged outside{Centred{polyak::Sgd{{.learning_rate = 1}}}, polyak::TailAverage{}};
+  Centred inside{polyak::Averaged{[](VectorXd& params, const auto& g) { params -= g; }, polyak::TailAverage{}}};
+  for (const double g : {1.0, 3.0}) {
+    CHECK(outside.step(theta, VectorXd{{g, -g}} + VectorXd::Constant(2, 5)));
+    CHECK(inside.step(same, VectorXd{{g, -g}} + VectorXd::Constant(2, 7)));
+  }
+  CHECK(theta == VectorXd{{4, 12}});
+  CHECK(same == theta);
+  CHECK(outside.average() == VectorXd{{5.5, 10.5}});
+  CHECK(inside.optimizer().average() == outside.average());
+
+  // Behind a wrapper it sees what that has left of the gradient.
+  polyak::ClipValue clipped{Centred{polyak::Sgd{{.learning_rate = 1}}}, {.max_value = 3}};
+  theta = VectorXd{{8, 8}};
+  clipped.step(theta, VectorXd{{1, 100}});
+  CHECK(theta == VectorXd{{9, 7}});
+
+  // With a guard inside and one outside, which fold in a second pass, and weights that Lookahead moves in between.
+  polyak::Lookahead lookahead{polyak::Averaged{polyak::Sgd{{.learning_rate = 1}}, polyak::Guarded{polyak::Ema{}}},
+                              {.every = 2}};
+  polyak::Averaged guarded{Centred{lookahead}, polyak::Guarded{polyak::TailAverage{}}};
+  theta = VectorXd{{8, 8}};
+  for (const double g : {1.0, 3.0}) guarded.step(theta, VectorXd{{g, -g}});
+  CHECK(theta == VectorXd{{6, 10}});                               // half the way from 8 to 4
+  CHECK(guarded.average() == VectorXd{{6.5, 9.5}});                // of 7 and 6
+  const auto& fast = guarded.optimizer().optimizer().optimizer();  // of 7 and 4
+  CHECK(fast.average()[0] == Approx((0.999 * 7 + 4) / 1.999));
 }
 
 // --- an averager: what is shown every iterate ---
 
 // [averager]
 /// An average that follows by no more than a limit at a time, and so shrugs off an iterate that has gone astray.
-class CautiousAverage {
- public:
+struct CautiousAverage {
+  double limit;
+  std::uint64_t folds = 0;
+  VectorXd s = {};
+
   struct Fold {
-    CautiousAverage* owner;
-
-    template <class Weight>
-    void before(std::size_t, std::span<const Weight>) const noexcept {}
-    template <class Weight>
-    void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
-      double* const average = owner->average_.data() + offset;
-      for (std::size_t i = 0; i < weights.size(); ++i) {
-        const double ahead = static_cast<double>(weights[i]) - average[i];
-        average[i] += owner->folds_ == 0 ? ahead : std::clamp(ahead / 2, -owner->limit_, owner->limit_);
-      }
+    CautiousAverage& of;
+    auto at(std::size_t offset) const noexcept {
+      return [s = of.s.data() + offset, first = of.folds == 0, limit = of.limit](std::size_t i, auto weight) noexcept {
+        const double ahead = static_cast<double>(weight) - s[i];
+        s[i] += first ? ahead : std::clamp(ahead / 2, -limit, limit);
+      };
     }
-    bool idle() const noexcept { return false; }
-    void commit() const noexcept { ++owner->folds_; }
+    void commit(polyak::Outcome&) const noexcept { ++of.folds; }
   };
-
-  explicit CautiousAverage(double limit) : limit_(limit) {}
-
   Fold begin_fold(const polyak::Layout& layout) {
-    if (folds_ == 0) average_.setZero(static_cast<Eigen::Index>(layout.size()));
-    return {this};
+    const auto n = static_cast<Eigen::Index>(layout.size());
+    if (folds == 0) s.setZero(n);
+    if (s.size() != n) throw std::invalid_argument("CautiousAverage: the number of weights must not change");
+    return {*this};
   }
-  bool has_average() const noexcept { return folds_ > 0; }
-  const VectorXd& average() const noexcept { return average_; }
-
- private:
-  double limit_;
-  std::uint64_t folds_ = 0;
-  VectorXd average_;
+  bool has_average() const noexcept { return folds > 0; }
+  const VectorXd& average() const noexcept { return s; }
 };
 // [/averager]
 
 TEST_CASE("your own averager") {
   static_assert(polyak::AveragerLike<CautiousAverage>);
-  polyak::Averaged opt{polyak::Sgd<float>{{.learning_rate = 1}}, CautiousAverage(1), polyak::TailAverage{}};
+  polyak::Averaged opt{polyak::Sgd<float>{{.learning_rate = 1}}, CautiousAverage{.limit = 1}, polyak::TailAverage{}};
   Eigen::VectorXf theta{{8}};
   CHECK_FALSE(opt.has_average<0>());
   for (const float g : {1.0f, 1.0f, -100.0f, 100.0f}) opt.step(theta, Eigen::VectorXf{{g}});
@@ -254,14 +278,15 @@ TEST_CASE("your own averager") {
   CHECK(opt.average<1>()[0] == 31.25);
 
   // Behind an optimizer that steps whole as well.
-  polyak::Averaged whole{[](VectorXd& params, const VectorXd& gradient) { params -= gradient; }, CautiousAverage(1)};
+  polyak::Averaged whole{[](VectorXd& params, const VectorXd& gradient) { params -= gradient; },
+                         CautiousAverage{.limit = 1}};
   VectorXd params{{8}};
   for (const double g : {1.0, 1.0}) whole.step(params, VectorXd{{g}});
   CHECK(whole.average()[0] == 6.5);
 }
 
 TEST_CASE("an averager of one's own leaves its neighbours what they offer") {
-  polyak::Averaged opt{polyak::Sgd{{.learning_rate = 0.5}}, polyak::Ema{}, CautiousAverage(0.1)};
+  polyak::Averaged opt{polyak::Sgd{{.learning_rate = 0.5}}, polyak::Ema{}, CautiousAverage{.limit = 0.1}};
   VectorXd theta = VectorXd::Ones(2);
   const VectorXd gradient = theta;
   opt.step(theta, gradient);

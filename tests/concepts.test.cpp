@@ -37,70 +37,64 @@ struct MoveOnlySchedule {
   double operator()(std::uint64_t) const;
 };
 
-struct PlainUpdate {
-  void operator()(const Slice<double>&) noexcept;
-  bool taken() const noexcept;
-  void commit() noexcept;
-};
-struct ThrowingUpdate : PlainUpdate {
-  void operator()(const Slice<double>&);
-};
-struct ThrowingCommit : PlainUpdate {
-  void commit();
-};
-struct ThrowingTaken : PlainUpdate {
-  bool taken() const;
-};
-struct UpdateThatDoesNotSayWhetherItWasTaken {
-  void operator()(const Slice<double>&) noexcept;
-  void commit() noexcept;
-};
-struct VisitThatReturnsNothing : PlainUpdate {
-  void visit(const Slice<double>&, auto) noexcept;
-};
-struct VisitedUpdate : PlainUpdate {
-  bool visit(const Slice<double>&, auto) noexcept;
-};
-
-template <class Update>
-struct OptimizerWith {
-  using scalar_type = double;
-  Update begin_step(const StepView<double>&);
-};
-struct OptimizerOfNoScalar {
-  PlainUpdate begin_step(const StepView<double>&);
-};
-
-struct OptimizerThatIsToldTheSizeAlone {
-  using scalar_type = double;
-  PlainUpdate begin_step(std::size_t);
-};
-
 struct ByStep {
   void step(VectorXd&, const VectorXd&);
 };
 
-struct PlainFold {
+struct Moving {
+  double operator()(std::size_t, double) const noexcept;
+};
+struct BySlice {
   void before(std::size_t, std::span<const double>) const noexcept;
   void after(std::size_t, std::span<const double>) const noexcept;
-  bool idle() const noexcept;
-  void commit() const noexcept;
+  void commit(Outcome&) const noexcept;
 };
-struct FoldThatMayThrow : PlainFold {
+struct ByCoordinate {
+  Moving at(std::size_t) const noexcept;
+  void commit(Outcome&) const noexcept;
+};
+struct ByEither : BySlice {
+  Moving at(std::size_t) const noexcept;
+  FoldBy by() const noexcept;
+};
+struct BothWithoutSaying : BySlice {
+  Moving at(std::size_t) const noexcept;
+};
+struct SaysSomethingElse : BothWithoutSaying {
+  bool by() const noexcept;
+};
+struct SayingMayThrow : BothWithoutSaying {
+  FoldBy by() const;
+};
+struct NothingButCommit {
+  void commit(Outcome&) const noexcept;
+};
+struct AfterAlone : NothingButCommit {
+  void after(std::size_t, std::span<const double>) const noexcept;
+};
+struct BeforeMayThrow : BySlice {
+  void before(std::size_t, std::span<const double>) const;
+};
+struct AfterMayThrow : BySlice {
   void after(std::size_t, std::span<const double>) const;
 };
-struct FoldThatChanges : PlainFold {
-  void commit() noexcept;
+struct AtMayThrow : ByCoordinate {
+  Moving at(std::size_t) const;
 };
-struct CoordinateFold : PlainFold {
-  bool simple() const noexcept;
-  struct At {
-    void operator()(std::size_t, double) const noexcept;
-  };
-  At at(std::size_t) const noexcept;
+struct CommitMayThrow : BySlice {
+  void commit(Outcome&) const;
 };
-struct CoordinateFoldThatMayThrow : CoordinateFold {
-  bool simple() const;
+struct CommitWithoutOutcome : BySlice {
+  void commit() const noexcept;
+};
+struct CommitThatChanges : BySlice {
+  void commit(Outcome&) noexcept;
+};
+struct AtThatChanges : ByCoordinate {
+  Moving at(std::size_t) noexcept;
+};
+struct NeverCommitted {
+  Moving at(std::size_t) const noexcept;
 };
 template <class Fold>
 struct AveragerWith {
@@ -109,14 +103,22 @@ struct AveragerWith {
   const VectorXd& average() const;
 };
 struct AveragerWithoutAverage {
-  PlainFold begin_fold(const Layout&);
+  BySlice begin_fold(const Layout&);
   bool has_average() const;
 };
 struct AveragerThatIsToldTheSizeAlone {
-  PlainFold begin_fold(std::size_t);
+  BySlice begin_fold(std::size_t);
   bool has_average() const;
   const VectorXd& average() const;
 };
+
+/// Whether it advances in a step of vectors with such folds behind it.
+template <class O, class... Folds>
+concept Advances =
+    requires(O& optimizer, const detail::Step<StepView<typename O::scalar_type>, VectorXd, VectorXd>& step,
+             const Folds&... folds) {
+      { optimizer.advance(step, folds...) } -> std::same_as<Outcome>;
+    };
 
 template <class Averager>
 using shadow_of = typename Averager::shadow_type;
@@ -136,7 +138,7 @@ void check_parts() {
     using Optimizer = typename Row::template type<Scalar>;
     static_assert(is_part<Optimizer, typename Row::Options>);
     static_assert(std::same_as<typename Optimizer::scalar_type, Scalar>);
-    static_assert(SlicewiseOptimizer<Optimizer>);
+    static_assert(Advances<Optimizer> && Advances<Optimizer, BySlice, ByCoordinate, ByEither>);
     static_assert(OptimizerOf<Optimizer, std::vector<Scalar>, std::vector<Scalar>>);
   });
   parts::for_each(parts::averagers, [](auto row) {
@@ -153,8 +155,8 @@ void check_parts() {
     using Row = decltype(row);
     using Wrapper = typename Row::template type<Sgd<Scalar>>;
     static_assert(is_part<Wrapper, typename Row::Options> && !std::convertible_to<Sgd<Scalar>, Wrapper>);
-    static_assert(SlicewiseOptimizer<Wrapper>);
-    static_assert(!SlicewiseOptimizer<typename Row::template type<ByStep>>);
+    static_assert(Advances<Wrapper> && Advances<Wrapper, BySlice, ByCoordinate, ByEither>);
+    static_assert(OptimizerOf<Wrapper, std::vector<Scalar>, std::vector<Scalar>>);
   });
 }
 
@@ -212,34 +214,14 @@ TEST_CASE("a decay may know its complement") {
   STATIC_REQUIRE_FALSE(std::convertible_to<const char*, Decay>);
 }
 
-TEST_CASE("an optimizer is slice-wise when its update cannot throw") {
-  STATIC_REQUIRE(UpdateOf<Sgd<double>::Update, double>);
-  STATIC_REQUIRE(ElementwiseUpdateOf<Sgd<double>::Update, double>);
-  STATIC_REQUIRE_FALSE(UpdateOf<Sgd<double>::Update, float>);
-  STATIC_REQUIRE(UpdateOf<PlainUpdate, double>);
-  STATIC_REQUIRE_FALSE(UpdateOf<ThrowingUpdate, double>);
-  STATIC_REQUIRE_FALSE(UpdateOf<ThrowingCommit, double>);
-  STATIC_REQUIRE_FALSE(UpdateOf<ThrowingTaken, double>);
-  STATIC_REQUIRE_FALSE(UpdateOf<UpdateThatDoesNotSayWhetherItWasTaken, double>);
-  STATIC_REQUIRE_FALSE(ElementwiseUpdateOf<PlainUpdate, double>);
-  STATIC_REQUIRE_FALSE(ElementwiseUpdateOf<VisitThatReturnsNothing, double>);
-  STATIC_REQUIRE(ElementwiseUpdateOf<VisitedUpdate, double>);
-
-  STATIC_REQUIRE(SlicewiseOptimizer<Averaged<Sgd<Eigen::half>>>);
-  STATIC_REQUIRE(SlicewiseOptimizer<Averaged<Averaged<Sgd<>>, Swa<>>>);
-  STATIC_REQUIRE(SlicewiseOptimizer<support::SlicesOnly<double>>);
-  STATIC_REQUIRE(SlicewiseOptimizer<ClipValue<Averaged<Sgd<float>>>>);
-  STATIC_REQUIRE(SlicewiseOptimizer<SkipNonFinite<Lookahead<Accumulate<Adam<>>>>>);
-  STATIC_REQUIRE(SlicewiseOptimizer<OptimizerWith<PlainUpdate>>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<ThrowingUpdate>>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<ThrowingCommit>>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<int>>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerWith<UpdateThatDoesNotSayWhetherItWasTaken>>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerOfNoScalar>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<OptimizerThatIsToldTheSizeAlone>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<ByStep>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<Averaged<ByStep>>);
-  STATIC_REQUIRE_FALSE(SlicewiseOptimizer<Lookahead<Accumulate<ByStep>>>);
+TEST_CASE("whatever is in them, layers of the library advance") {
+  STATIC_REQUIRE(Advances<Averaged<Sgd<double>>>);
+  STATIC_REQUIRE(Advances<Averaged<Averaged<Sgd<>>, Swa<>>>);
+  STATIC_REQUIRE(Advances<support::SlicesOnly<double>>);
+  STATIC_REQUIRE(Advances<SkipNonFinite<Lookahead<Accumulate<Adam<>>>>, ByEither>);
+  STATIC_REQUIRE(Advances<Lookahead<Accumulate<ByStep>>, ByEither>);  // their scalar is double where nobody says it
+  STATIC_REQUIRE_FALSE(Advances<ByStep>);
+  STATIC_REQUIRE_FALSE(Advances<int>);
 }
 
 TEST_CASE("an optimizer of some parameters has step or can be called") {
@@ -272,25 +254,57 @@ TEST_CASE("weights have the scalar of their optimizer, and a gradient that of it
   STATIC_REQUIRE_FALSE(GradientOf<VectorXd, const VectorXd&>);
 }
 
+TEST_CASE("a fold is by coordinate or by slice, is committed, and cannot throw") {
+  STATIC_REQUIRE(FoldLike<BySlice>);
+  STATIC_REQUIRE(FoldLike<ByCoordinate>);
+  STATIC_REQUIRE(FoldLike<ByEither>);
+  STATIC_REQUIRE_FALSE(FoldLike<BothWithoutSaying>);
+  STATIC_REQUIRE_FALSE(FoldLike<SaysSomethingElse>);
+  STATIC_REQUIRE_FALSE(FoldLike<SayingMayThrow>);
+  STATIC_REQUIRE_FALSE(FoldLike<NothingButCommit>);
+  STATIC_REQUIRE_FALSE(FoldLike<AfterAlone>);
+  STATIC_REQUIRE_FALSE(FoldLike<BeforeMayThrow>);
+  STATIC_REQUIRE_FALSE(FoldLike<AfterMayThrow>);
+  STATIC_REQUIRE_FALSE(FoldLike<AtMayThrow>);
+  STATIC_REQUIRE_FALSE(FoldLike<CommitMayThrow>);
+  STATIC_REQUIRE_FALSE(FoldLike<CommitWithoutOutcome>);
+  STATIC_REQUIRE_FALSE(FoldLike<CommitThatChanges>);
+  STATIC_REQUIRE_FALSE(FoldLike<AtThatChanges>);
+  STATIC_REQUIRE_FALSE(FoldLike<NeverCommitted>);
+  STATIC_REQUIRE_FALSE(FoldLike<int>);
+}
+
+TEST_CASE("a fold says how it folds, or it is said by what it has") {
+  STATIC_REQUIRE(FoldsByCoordinate<Ema<>::Fold> && FoldsBySlice<Ema<>::Fold>);
+  STATIC_REQUIRE(FoldsByCoordinate<PowerEma<float>::Fold>);
+  STATIC_REQUIRE(FoldsByCoordinate<Guarded<Ema<>>::Fold> && FoldsBySlice<Guarded<Ema<>>::Fold>);
+  STATIC_REQUIRE(FoldsBySlice<Lawa<>::Fold>);
+  STATIC_REQUIRE_FALSE(FoldsByCoordinate<Lawa<>::Fold>);
+  STATIC_REQUIRE_FALSE(FoldsByCoordinate<Guarded<Lawa<>>::Fold>);
+  STATIC_REQUIRE(FoldsByCoordinate<ByCoordinate> && !FoldsBySlice<ByCoordinate>);
+  STATIC_REQUIRE(FoldsBySlice<BySlice> && !FoldsByCoordinate<BySlice>);
+}
+
 TEST_CASE("an averager begins folds that cannot throw, and has an average") {
-  STATIC_REQUIRE(AveragerLike<AveragerWith<PlainFold>>);
-  STATIC_REQUIRE(AveragerLike<AveragerWith<CoordinateFold>>);
-  STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<FoldThatMayThrow>>);
-  STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<FoldThatChanges>>);
+  STATIC_REQUIRE(AveragerLike<AveragerWith<BySlice>>);
+  STATIC_REQUIRE(AveragerLike<AveragerWith<ByCoordinate>>);
+  STATIC_REQUIRE(AveragerLike<AveragerWith<ByEither>>);
+  STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<AfterMayThrow>>);
+  STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<CommitThatChanges>>);
   STATIC_REQUIRE_FALSE(AveragerLike<AveragerThatIsToldTheSizeAlone>);
-  STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<PlainUpdate>>);
+  STATIC_REQUIRE_FALSE(AveragerLike<AveragerWith<int>>);
   STATIC_REQUIRE_FALSE(AveragerLike<AveragerWithoutAverage>);
   STATIC_REQUIRE_FALSE(AveragerLike<Sgd<>>);
   STATIC_REQUIRE_FALSE(AveragerLike<int>);
 }
 
-TEST_CASE("a fold that can be made coordinate by coordinate is elementwise") {
-  STATIC_REQUIRE(ElementwiseFold<Ema<>::Fold>);
-  STATIC_REQUIRE(ElementwiseFold<PowerEma<float>::Fold>);
-  STATIC_REQUIRE(ElementwiseFold<CoordinateFold>);
-  STATIC_REQUIRE_FALSE(ElementwiseFold<CoordinateFoldThatMayThrow>);
-  STATIC_REQUIRE_FALSE(ElementwiseFold<PlainFold>);
-  STATIC_REQUIRE_FALSE(ElementwiseFold<Lawa<>::Fold>);
+TEST_CASE("the averagers of the library can be guarded, and most have a sequence of gains") {
+  STATIC_REQUIRE(Guardable<Ema<>> && Guardable<Lawa<float>>);
+  STATIC_REQUIRE_FALSE(Guardable<AveragerWith<ByEither>>);
+  STATIC_REQUIRE_FALSE(std::convertible_to<Guarded<Ema<>>&, Ema<>&>);  // no fold without the guard
+  STATIC_REQUIRE(GainAverager<Ema<>> && GainAverager<PowerEma<float>>);
+  STATIC_REQUIRE_FALSE(GainAverager<Lawa<>>);
+  STATIC_REQUIRE_FALSE(GainAverager<Guarded<Ema<>>>);
 }
 
 TEST_CASE("the shadow is as wide as the weights need") {

@@ -1,37 +1,36 @@
 #pragma once
 
-#include <polyak/concepts.hpp>
 #include <polyak/optimizers/sgd.hpp>
+#include <polyak/wrappers/wrapper.hpp>
 
+#include <cstddef>
+#include <span>
+#include <string_view>
 #include <utility>
 
 namespace support {
 
-/// An optimizer that works slice by slice but cannot hand over single coordinates.
+/// An optimizer with a fold of slices that folds nothing: so all that folds with it does so slice by slice too.
 template <polyak::FloatingPoint Scalar>
-class SlicesOnly {
+class SlicesOnly : public polyak::Wrapper<SlicesOnly<Scalar>, polyak::Sgd<Scalar>> {
  public:
-  using scalar_type = Scalar;
+  static constexpr std::string_view name = "SlicesOnly";
 
-  explicit SlicesOnly(polyak::Sgd<Scalar> sgd) : sgd_(std::move(sgd)) {}
+  explicit SlicesOnly(polyak::Sgd<Scalar> sgd)
+      : polyak::Wrapper<SlicesOnly<Scalar>, polyak::Sgd<Scalar>>(std::move(sgd)) {}
 
-  class Update {
-   public:
-    explicit Update(typename polyak::Sgd<Scalar>::Update update) : update_(update) {}
-    template <class Grad>
-    void operator()(const polyak::Slice<Scalar, Grad>& slice) noexcept {
-      update_(slice);
-    }
-    [[nodiscard]] bool taken() const noexcept { return update_.taken(); }
-    void commit() noexcept { update_.commit(); }
-
-   private:
-    typename polyak::Sgd<Scalar>::Update update_;
-  };
-  Update begin_step(const polyak::StepView<Scalar>& view) { return Update(sgd_.begin_step(view)); }
+  template <class Step, class... Folds>
+  polyak::Outcome advance(const Step& step, const Folds&... folds) {
+    return polyak::advance(this->optimizer_, step, Nothing{}, folds...);
+  }
 
  private:
-  polyak::Sgd<Scalar> sgd_;
+  struct Nothing {
+    template <class Weight>
+    void before(std::size_t, std::span<const Weight>) const noexcept {}
+    template <class Weight>
+    void after(std::size_t, std::span<const Weight>) const noexcept {}
+  };
 };
 
 }  // namespace support

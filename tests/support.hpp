@@ -80,6 +80,16 @@ inline bool close(double actual, double expected, double tolerance = 1e-13) {
 
 inline Eigen::VectorXd constant(Eigen::Index n, double x) { return Eigen::VectorXd::Constant(n, x); }
 
+/// What an averager is told of weights that are one vector; the Layout may be used as long as this is there.
+class VectorLayout {
+ public:
+  explicit VectorLayout(Eigen::Index n) : only_{nullptr, nullptr, {static_cast<std::size_t>(n), 1}, 0} {}
+  operator polyak::Layout() const { return polyak::Layout({&only_, 1}); }
+
+ private:
+  polyak::BlockRef only_;
+};
+
 class Random {
  public:
   explicit Random(std::uint64_t seed) : engine_(seed) {}

@@ -13,33 +13,36 @@
 #include "polyak/averagers/averager.hpp"
 #include "polyak/averagers/ema.hpp"
 #include "polyak/concepts.hpp"
-#include "polyak/detail/parallel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/detail/step.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
+#include "polyak/step.hpp"
+#include "polyak/wrappers/wrapper.hpp"
 
 namespace polyak {
 
 namespace detail {
 
-/// An averager with no shadow type named takes the one that suits the scalar of its optimizer, where that is known.
-template <class Averager, class Optimizer>
-struct fitted {
+/// An averager with no shadow type named, guarded or not, takes the one that suits the scalar of its optimizer, where
+/// that is known.
+template <class Averager, class Shadow>
+struct with_shadow {
   using type = Averager;
 };
-template <class T>
-inline constexpr bool names_no_shadow = std::same_as<T, default_shadow>;
-template <template <class> class Outer, class T>
-inline constexpr bool names_no_shadow<Outer<T>> = names_no_shadow<T>;
-template <class Averager, class Optimizer>
-  requires names_no_shadow<Averager> && requires { typename Averager::template with_shadow<float>; } &&
-           FloatingPoint<typename Optimizer::scalar_type> &&
-           (!std::same_as<wide_t<typename Optimizer::scalar_type>, double>)
-struct fitted<Averager, Optimizer> {
-  using type = typename Averager::template with_shadow<wide_t<typename Optimizer::scalar_type>>;
+template <template <class> class Averager, class Shadow>
+struct with_shadow<Averager<default_shadow>, Shadow> {
+  using type = Averager<Shadow>;
 };
+template <template <class> class Guarded, template <class> class Averager, class Shadow>
+struct with_shadow<Guarded<Averager<default_shadow>>, Shadow> {
+  using type = Guarded<Averager<Shadow>>;
+};
+template <class Optimizer>
+using shadow_for = std::conditional_t<std::same_as<wide_t<scalar_or_double<Optimizer>>, double>, default_shadow,
+                                      wide_t<scalar_or_double<Optimizer>>>;
+template <class Averager, class Optimizer>
+using fitted_t = typename with_shadow<Averager, shadow_for<Optimizer>>::type;
 
 template <class To, class From>
 To fit(From&& averager) {
@@ -61,12 +64,8 @@ template <class Numbers, class... Folds>
 struct FoldPack;
 template <std::size_t... Is, class... Folds>
 struct FoldPack<std::index_sequence<Is...>, Folds...> : Numbered<Is, Folds>... {
-  static constexpr bool elementwise = (ElementwiseFold<Folds> && ...);
-  static constexpr bool concurrent = (Concurrent<Folds> && ...);
-  static constexpr bool watchful = (WatchfulFold<Folds> || ...);
-
   template <class F>
-  decltype(auto) apply(F f) const noexcept {
+  decltype(auto) apply(F f) const {
     return f(Numbered<Is, Folds>::it...);
   }
 };
@@ -77,107 +76,6 @@ template <class... Averagers>
       FoldPack<std::index_sequence_for<Averagers...>, decltype(std::declval<Averagers&>().begin_fold(layout))...>;
   return std::apply([&](auto&... each) { return Pack{{each.begin_fold(layout)}...}; }, averagers);
 }
-
-/// Shows a fold a slice that was moved: to fold it, or where it decides by the whole vector, to look at it.
-template <class Fold, FloatingPoint Scalar>
-void show(const Fold& fold, std::size_t offset, std::span<const Scalar> weights) noexcept {
-  if constexpr (WatchfulFold<Fold>) {
-    if (fold.watching()) return fold.watch(offset, weights);
-  }
-  fold.after(offset, weights);
-}
-/// Whether a fold has only looked so far, and is still to be made.
-template <class Fold>
-bool is_outstanding(const Fold& fold) noexcept {
-  if constexpr (WatchfulFold<Fold>) return fold.watching() && fold.accepts();
-  return false;
-}
-template <class Fold, FloatingPoint Scalar>
-void catch_up(const Fold& fold, std::size_t offset, std::span<const Scalar> weights) noexcept {
-  if (is_outstanding(fold)) fold.after(offset, weights);
-}
-
-/// An optimizer's update, with the folds of the averages in its loop where both sides allow it. Where they do not (a
-/// first fold, a step that folds nothing), the update and each fold pass over one cache-sized slice after the other.
-template <class Update, class Folds, class View>
-class AveragedUpdate {
- public:
-  static constexpr bool concurrent = Concurrent<Update> && Folds::concurrent;
-  static constexpr bool late = LateUpdate<Update> || Folds::watchful;
-
-  template <class Optimizer, class Averagers>
-  AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
-      : update_(optimizer.begin_step(view)), folds_(begin_folds(averagers, view.layout())), view_(view) {}
-
-  template <FloatingPoint Scalar, class Grad>
-  void operator()(const Slice<Scalar, Grad>& whole) noexcept {
-    if (!taken() || all_idle()) return update_(whole);
-    if (visit(whole, [n = whole.params.size()](const auto& move) { for_each_index(n, move); })) return;
-    for_each_slice(whole, [this](const Slice<Scalar, Grad>& slice) {
-      const std::span<const Scalar> weights = slice.params;
-      folds_.apply([&](const auto&... fold) { (fold.before(slice.offset, weights), ...); });
-      update_(slice);
-      if constexpr (!LateUpdate<Update>) {
-        folds_.apply([&](const auto&... fold) { (show(fold, slice.offset, weights), ...); });
-      }
-    });
-  }
-
-  template <FloatingPoint Scalar, class Grad, class Visitor>
-  bool visit(const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    if constexpr (ElementwiseUpdateOf<Update, Scalar> && Folds::elementwise && !LateUpdate<Update>) {
-      return taken() && folds_.apply([&](const auto&... fold) {
-        return (fold.simple() && ...) &&
-               update_.visit(slice, [&](const auto& move) { visitor(then(move, fold.at(slice.offset)...)); });
-      });
-    } else {
-      return false;
-    }
-  }
-
-  [[nodiscard]] bool taken() const noexcept { return update_.taken(); }
-
-  void commit() noexcept {
-    if constexpr (late) {
-      const bool folds = taken();
-      update_.commit();
-      if (!folds) return;
-      if (LateUpdate<Update> && !all_idle()) {
-        pass([](const auto& fold, std::size_t offset, auto weights) { show(fold, offset, weights); });
-      }
-      if (folds_.apply([](const auto&... fold) { return (is_outstanding(fold) || ...); })) {
-        pass([](const auto& fold, std::size_t offset, auto weights) { catch_up(fold, offset, weights); });
-      }
-      folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
-    } else {
-      if (taken()) folds_.apply([](const auto&... fold) { (fold.commit(), ...); });
-      update_.commit();
-    }
-  }
-
- private:
-  [[nodiscard]] bool all_idle() const noexcept {
-    return folds_.apply([](const auto&... fold) { return (fold.idle() && ...); });
-  }
-  /// Over all weights once more.
-  template <class How>
-  void pass(How how) const noexcept {
-    view_.for_each([&](const auto& block) {
-      for_each_slice(block, [&](const auto& slice) {
-        const std::span<const typename decltype(slice.params)::value_type> weights = slice.params;
-        folds_.apply([&](const auto&... fold) { (how(fold, slice.offset, weights), ...); });
-      });
-    });
-  }
-
-  Update update_;
-  Folds folds_;
-  [[no_unique_address]] std::conditional_t<late, View, NoView> view_;
-};
-
-template <class Optimizer, class Averagers, class View>
-AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
-    -> AveragedUpdate<decltype(optimizer.begin_step(view)), decltype(begin_folds(averagers, view.layout())), View>;
 
 }  // namespace detail
 
@@ -191,45 +89,36 @@ AveragedUpdate(Optimizer& optimizer, Averagers& averagers, const View& view)
 /// callable as (params, grad), takes its step whole and is averaged after. Training is bit for bit what it is without
 /// the averages. An Averaged is an optimizer itself, so it nests. With no averager named it keeps an Ema<>.
 template <class Optimizer, class... Averagers>
-class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
-  using Fitted =
-      std::conditional_t<sizeof...(Averagers) == 0, std::tuple<typename detail::fitted<Ema<>, Optimizer>::type>,
-                         std::tuple<typename detail::fitted<Averagers, Optimizer>::type...>>;
+class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
+  using Base = Wrapper<Averaged<Optimizer, Averagers...>, Optimizer>;
+  using Fitted = std::conditional_t<sizeof...(Averagers) == 0, std::tuple<detail::fitted_t<Ema<>, Optimizer>>,
+                                    std::tuple<detail::fitted_t<Averagers, Optimizer>...>>;
   static_assert(
       (AveragerLike<Averagers> && ...),
-      "polyak: an AveragerLike type has begin_fold(layout), which returns a fold, average() and has_average()");
+      "polyak: an AveragerLike type has begin_fold(layout), which returns a fold, average() and has_average(); a fold "
+      "is at(offset), or before(offset, weights) and after(offset, weights), and commit(outcome), none of which "
+      "throws");
   static constexpr std::size_t n_averagers = std::tuple_size_v<Fitted>;
   static constexpr std::size_t only = static_cast<std::size_t>(-1);
-  static constexpr std::string_view name = "polyak::Averaged";
 
  public:
+  static constexpr std::string_view name = "polyak::Averaged";
+
   explicit Averaged(Optimizer trainer)
     requires(sizeof...(Averagers) == 0)
-      : optimizer_(std::move(trainer)) {}
+      : Base(std::move(trainer)) {}
 
   explicit Averaged(Optimizer trainer, Averagers... averagers)
     requires(sizeof...(Averagers) > 0)
-      : optimizer_(std::move(trainer)),
-        averagers_(detail::fit<typename detail::fitted<Averagers, Optimizer>::type>(std::move(averagers))...) {}
+      : Base(std::move(trainer)),
+        averagers_(detail::fit<detail::fitted_t<Averagers, Optimizer>>(std::move(averagers))...) {}
 
-  /// One step of the optimizer on `params`, then one of each averager. Throws what they throw; a slice-wise optimizer
-  /// and the averagers do so before anything is written. Where an optimizer that steps whole throws, no average has
-  /// moved.
-  template <class P, class G>
-  bool step(P&& params, const G& grad) {
-    if constexpr (detail::explain_step<detail::scalar_or_any<Optimizer>, P, G>()) {
-      if constexpr (SlicewiseOptimizer<Optimizer>) {
-        return detail::step_in_slices(*this, params, grad, name);
-      } else {
-        const bool taken = step_quietly(params, grad);
-        throw_pending();
-        return taken;
-      }
-    }
+  /// One step of the optimizer, and of each averager behind it. Throws what they throw; averagers and the optimizers of
+  /// the library do so before anything is written. Where an optimizer that steps whole throws, no average has moved.
+  template <class Step, class... Folds>
+  Outcome advance(const Step& step, const Folds&... around) {
+    return detail::advance_folding(this->optimizer_, step, detail::begin_folds(averagers_, step), around...);
   }
-
-  [[nodiscard]] Optimizer& optimizer() noexcept { return optimizer_; }
-  [[nodiscard]] const Optimizer& optimizer() const noexcept { return optimizer_; }
 
   // One averager is meant where there is one; where there are several, its index must be named: average<1>().
 
@@ -270,41 +159,8 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
 
   /// Throws std::logic_error while one of the averages, nested ones included, stands in the place of the weights.
   void require_not_swapped() const {
-    detail::require_nothing_swapped(optimizer_);
+    Base::require_not_swapped();
     std::apply([](const auto&... each) { (detail::require_nothing_swapped(each), ...); }, averagers_);
-  }
-
-  /// A step taken as a whole; what averages have to throw of it is held back for throw_pending.
-  template <class P, class G>
-  bool step_quietly(P& params, const G& grad)
-    requires(!SlicewiseOptimizer<Optimizer>)
-  {
-    using Weights = std::span<const scalar_of<P&>>;
-    const auto folds = detail::begin_folds(averagers_, detail::layout_of(params, name));
-    const auto pass = [&](auto how) {
-      detail::for_each_part<Concurrent<decltype(folds)>>(params, name, [&](std::size_t offset, Weights weights) {
-        folds.apply([&](const auto&... fold) { (how(fold, offset, weights), ...); });
-      });
-    };
-    pass([](const auto& fold, std::size_t offset, Weights weights) { fold.before(offset, weights); });
-    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
-    pass([](const auto& fold, std::size_t offset, Weights weights) { detail::show(fold, offset, weights); });
-    if (folds.apply([](const auto&... fold) { return (detail::is_outstanding(fold) || ...); })) {
-      pass([](const auto& fold, std::size_t offset, Weights weights) { detail::catch_up(fold, offset, weights); });
-    }
-    folds.apply([](const auto&... fold) { (fold.commit(), ...); });
-    return true;
-  }
-  /// Throws what an average, of nested ones too, has held back while the step was under way: see Guarded. Of several,
-  /// the first speaks for all.
-  void throw_pending() {
-    try {
-      detail::throw_pending(optimizer_);
-      std::apply([](auto&... each) { (detail::throw_pending(each), ...); }, averagers_);
-    } catch (...) {
-      std::apply([](auto&... each) { (detail::drop_pending(each), ...); }, averagers_);
-      throw;
-    }
   }
 
   /// Back to the state after construction, for the optimizer and the averagers that offer reset().
@@ -312,7 +168,7 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     const auto reset_one = [](auto& part) {
       if constexpr (requires { part.reset(); }) part.reset();
     };
-    reset_one(optimizer_);
+    this->reset_optimizer();
     std::apply([&](auto&... each) { (reset_one(each), ...); }, averagers_);
   }
 
@@ -325,20 +181,13 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     if constexpr (detail::is_loading<Archive>) require_not_swapped();
     detail::serialize_version(archive, name);
     detail::serialize_option(archive, name, "number of averagers", std::uint64_t{n_averagers});
-    detail::serialize_part(archive, "optimizer", optimizer_);
+    detail::serialize_part(archive, "optimizer", this->optimizer_);
     std::apply(
         [&archive](auto&... each) {
           std::size_t i = 0;
           (detail::serialize_part(archive, "averager." + std::to_string(i++), each), ...);
         },
         averagers_);
-  }
-
-  /// Begins a step of the optimizer and of every averager; nothing moves before the update is committed.
-  template <FloatingPoint Scalar>
-    requires SlicewiseOptimizer<Optimizer>
-  [[nodiscard]] auto begin_step(const StepView<Scalar>& view) {
-    return detail::AveragedUpdate(optimizer_, averagers_, view);
   }
 
  private:
@@ -349,7 +198,6 @@ class Averaged : public detail::ScalarOfOptimizer<Optimizer> {
     return I == only ? 0 : I;
   }
 
-  Optimizer optimizer_;
   Fitted averagers_;
 };
 

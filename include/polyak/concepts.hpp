@@ -2,16 +2,15 @@
 
 #include <Eigen/Core>
 
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <limits>
+#include <exception>
 #include <span>
 #include <type_traits>
 
-/// What each part must offer, one sentence and one concept each. Nothing needs to be derived from anything.
+/// What each part must offer, one sentence and one concept each. Nothing needs to be derived from anything;
+/// OptimizerLayer, in step.hpp, gives step(params, grad) to a layer that is.
 
 namespace polyak {
 
@@ -34,28 +33,32 @@ struct BlockShape {
   [[nodiscard]] constexpr std::size_t size() const noexcept { return rows * cols; }
 };
 
-/// The blocks of a parameter vector, in order, as an optimizer or an averager is told of them: one for an Eigen object,
-/// one for each layer's weights or biases in a set. Refers to what it was made from.
+/// One block of parameters in one step: where its weights and their gradient lie, in what shape, and how many
+/// coordinates of the whole vector come before it.
+struct BlockRef {
+  void* params = nullptr;
+  const void* grad = nullptr;
+  BlockShape shape;
+  std::size_t offset = 0;
+};
+
+/// The blocks of a parameter vector, in order: one for an Eigen object, one for each layer's weights or biases in a
+/// set.
 class Layout {
  public:
-  explicit Layout(const BlockShape& only) noexcept : only_(only), size_(only.size()) {}
-  template <class Set>
-  Layout(const Set& set, std::size_t count, BlockShape (*shape_at)(const void*, std::size_t))
-      : set_(&set), count_(count), shape_at_(shape_at) {
-    for (std::size_t i = 0; i < count; ++i) size_ += shape(i).size();
-  }
+  Layout(const BlockRef* first, std::size_t count) noexcept
+      : first_(first), count_(count), size_(count == 0 ? 0 : first[count - 1].offset + first[count - 1].shape.size()) {}
 
   /// Coordinates in all.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] std::size_t blocks() const noexcept { return count_; }
-  [[nodiscard]] BlockShape shape(std::size_t i) const { return shape_at_ ? shape_at_(set_, i) : only_; }
+  [[nodiscard]] const BlockRef& block(std::size_t i) const noexcept { return first_[i]; }
+  [[nodiscard]] const BlockShape& shape(std::size_t i) const noexcept { return first_[i].shape; }
 
  private:
-  BlockShape only_;
-  const void* set_ = nullptr;
-  std::size_t count_ = 1;
-  BlockShape (*shape_at_)(const void*, std::size_t) = nullptr;
-  std::size_t size_ = 0;
+  const BlockRef* first_;
+  std::size_t count_;
+  std::size_t size_;
 };
 
 /// A stretch of one block of parameters with its gradient: what an optimizer works on at a time. Grad is a pointer to
@@ -72,128 +75,46 @@ struct Slice {
   }
 };
 
-/// What wrappers do to a gradient on its way to the optimizer: g ↦ clamp(scale · g, −limit, limit). Closed under
-/// composition.
-struct GradFilter {
-  double scale = 1;
-  double limit = std::numeric_limits<double>::infinity();
+/// What became of a step.
+struct Outcome {
+  bool taken = false;                   ///< the weights moved, and averages folded
+  std::exception_ptr raised = nullptr;  ///< what step is to throw now that all is done, of the innermost that has it
 };
 
-/// The parameters and the gradient of one step, block by block. Refers to what it was made from.
-template <FloatingPoint Scalar>
-class StepView {
- public:
-  StepView(const Layout& layout, const Slice<Scalar>& only) noexcept : layout_(layout), only_(only) {}
-  template <class Source>
-  StepView(const Layout& layout, const Source& source, Slice<Scalar> (*at)(const void*, std::size_t)) noexcept
-      : layout_(layout), source_(&source), at_(at) {}
-
-  [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
-  /// What the gradient is still to be put through; updates are given slices that are filtered already.
-  [[nodiscard]] const GradFilter& filter() const noexcept { return filter_; }
-  [[nodiscard]] StepView filtered(const GradFilter& next) const noexcept {
-    StepView view = *this;
-    view.filter_ = {filter_.scale * next.scale, std::min(filter_.limit * next.scale, next.limit)};
-    return view;
-  }
-  /// The same step along another gradient, flat and final.
-  [[nodiscard]] StepView along(const Scalar* gradient) const noexcept {
-    StepView view = *this;
-    view.filter_ = {};
-    view.gradient_ = gradient;
-    return view;
-  }
-
-  /// Calls f with every block as a Slice, in order, its gradient unfiltered.
-  template <class F>
-  void for_each(F f) const {
-    if (!at_ && !gradient_) return f(only_);
-    std::size_t offset = 0;
-    for (std::size_t i = 0; i < layout_.blocks(); ++i) {
-      Slice<Scalar> slice = at_ ? at_(source_, i) : only_;
-      slice.offset = offset;
-      if (gradient_) slice.grad = gradient_ + offset;
-      offset += slice.params.size();
-      f(slice);
-    }
-  }
-
- private:
-  Layout layout_;
-  GradFilter filter_;
-  Slice<Scalar> only_{};
-  const Scalar* gradient_ = nullptr;
-  const void* source_ = nullptr;
-  Slice<Scalar> (*at_)(const void*, std::size_t) = nullptr;
-};
-
-/// An update moves the parameters of each slice it is given and, once after the last one, commits the step; it cannot
-/// throw. Where taken() is false there is no step this time: it moves nothing, and commit notes as much.
-template <class U, class Scalar>
-concept UpdateOf = requires(U& update, const Slice<Scalar>& slice) {
-  { update(slice) } noexcept;
-  { update.taken() } noexcept -> std::same_as<bool>;
-  { update.commit() } noexcept;
-};
-
-/// An elementwise update also visits a slice: it hands over a function of i that moves coordinate i of the slice and
-/// returns the new value, so that averages fold in the same loop; visit says false, and hands over nothing, where it
-/// cannot.
-template <class U, class Scalar>
-concept ElementwiseUpdateOf = UpdateOf<U, Scalar> && requires(U& update, const Slice<Scalar>& slice) {
-  {
-    update.visit(slice, [](auto) {})
-  } noexcept -> std::same_as<bool>;
-};
-
-/// An update or a fold that says `concurrent` may be given slices from several threads at a time, each coordinate once
-/// a step; so it is where OpenMP is on. It writes nothing then but what belongs to the coordinates at hand.
-template <class T>
-concept Concurrent = requires { requires T::concurrent; };
-
-/// A late update (static constexpr bool late = true) reads the weights once more, or moves them, when it commits: what
-/// goes around it leaves them alone until then, reads and moves them after it, and is late as well.
-template <class U>
-concept LateUpdate = requires { requires U::late; };
-
-/// A slice-wise optimizer's begin_step(view) checks all that can fail, moves nothing, and returns an update.
-template <class O>
-concept SlicewiseOptimizer = requires(O& optimizer, const StepView<typename O::scalar_type>& view) {
-  { optimizer.begin_step(view) } -> UpdateOf<typename O::scalar_type>;
-};
-
-/// Any object with step(params, grad), or callable as (params, grad), is an optimizer of those parameters. Where it
-/// returns a bool, false says that no step was taken.
+/// Any object with step(params, grad), or callable as (params, grad), is an optimizer of those parameters, and takes
+/// its steps whole. Where it returns a bool, false says that no step was taken.
 template <class O, class Params, class Grad>
 concept OptimizerOf = requires(O& optimizer, Params& params, const Grad& grad) { optimizer.step(params, grad); } ||
                       std::invocable<O&, Params&, const Grad&>;
 
-/// A fold is shown every slice of weights before and after the optimizer moves it and, once after the last one,
-/// commits; it cannot throw. Where it is idle, both do nothing.
+/// A fold by coordinate is done when at(offset)(i, weight) is called for each i, with the weight after its move; the
+/// calls are made in the loop that moves the weights, where OpenMP is on by several threads. What is called returns
+/// nothing, but where its type says `using moves_weights = void` the place to which the weight goes from there: so
+/// Lookahead moves weights after averages inside have folded them.
 template <class F>
-concept FoldLike = requires(const F& fold, std::size_t offset, std::span<const double> weights) {
+concept FoldsByCoordinate = requires(const F& fold, std::size_t offset) {
+  { fold.at(offset) } noexcept;
+};
+
+/// A fold by slice is shown a stretch of weights before they move and after, in any order of stretches, where OpenMP is
+/// on by several threads.
+template <class F>
+concept FoldsBySlice = requires(const F& fold, std::size_t offset, std::span<const double> weights) {
   { fold.before(offset, weights) } noexcept;
   { fold.after(offset, weights) } noexcept;
-  { fold.idle() } noexcept -> std::same_as<bool>;
-  { fold.commit() } noexcept;
 };
 
-/// An elementwise fold is, where simple() says so, done when at(offset)(i, weight) is called for each i: `before` does
-/// nothing then, and the calls may be made in the loop that moves the weights.
-template <class F>
-concept ElementwiseFold = FoldLike<F> && requires(F& fold, std::size_t offset, double weight) {
-  { fold.simple() } noexcept -> std::same_as<bool>;
-  { fold.at(offset)(offset, weight) } noexcept;
-};
+/// What a fold that is both asks for in this step.
+enum class FoldBy { nothing, coordinate, slice };
 
-/// A watchful fold, where watching() says so, decides by the whole vector: it is shown every slice that was moved by
-/// watch, and then, if it accepts(), every slice once more by `after`; it is committed either way.
+/// A fold is what an averager does in one step: by coordinate or by slice, or both, and then by() says which. After the
+/// pass over memory it is committed, once, if a step was taken. It cannot throw: all that can fail has been checked.
 template <class F>
-concept WatchfulFold = FoldLike<F> && requires(const F& fold, std::size_t offset, std::span<const double> weights) {
-  { fold.watching() } noexcept -> std::same_as<bool>;
-  { fold.watch(offset, weights) } noexcept;
-  { fold.accepts() } noexcept -> std::same_as<bool>;
-};
+concept FoldLike = requires(const F& fold, Outcome& outcome) {
+  { fold.commit(outcome) } noexcept;
+} && (FoldsByCoordinate<F> || FoldsBySlice<F>)&&(!(FoldsByCoordinate<F> && FoldsBySlice<F>) || requires(const F& fold) {
+                     { fold.by() } noexcept -> std::same_as<FoldBy>;
+                   });
 
 /// An averager's begin_fold(layout) checks all that can fail, moves nothing, and returns a fold; average() reads what
 /// was folded.

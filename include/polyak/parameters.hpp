@@ -5,7 +5,6 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <functional>
 #include <limits>
 #include <ranges>
 #include <span>
@@ -17,7 +16,8 @@
 #include "polyak/detail/errors.hpp"
 
 /// Flat views over what users hold. Everything in polyak works coordinate by coordinate, so a matrix, a Map or a
-/// std::vector is its coordinates in storage order, and a set of them is one after the other; nothing is copied.
+/// std::vector is its coordinates in storage order, and a set of them is one after the other; nothing is copied. Longer
+/// than most headers: every type that users hold weights in is told here from what is none.
 
 namespace polyak {
 
@@ -270,20 +270,35 @@ inline void require_indexable(std::size_t size, std::string_view who) {
   if (size > most) throw_bad_size(who, "Eigen::Index limits the number of parameters to", most, size);
 }
 
+/// The shapes of the blocks of parameters, one after the other.
 template <ReadableParameters P>
-[[nodiscard]] Layout layout_of(const P& params, std::string_view who) {
-  if constexpr (Scalars<const P&>) {
-    if constexpr (narrow_index) require_indexable(block_of(params, who).shape.size(), who);
-    return Layout(block_of(params, who).shape);
-  } else {
-    [[maybe_unused]] std::size_t size = 0;
-    for (std::size_t i = 0; i < std::ranges::size(params); ++i) size += block_at(params, i, who).shape.size();
-    if constexpr (narrow_index) require_indexable(size, who);
-    return Layout(params, std::ranges::size(params), [](const void* set, std::size_t i) {
-      return block_at(*static_cast<const P*>(set), i, "polyak").shape;
-    });
+class ShapesOf {
+ public:
+  ShapesOf(const P& params, std::string_view who) : params_(params), who_(who) {
+    for (std::size_t i = 0; i < blocks(); ++i) size_ += shape(i).size();
+    if constexpr (narrow_index) require_indexable(size_, who);
   }
-}
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t blocks() const noexcept {
+    if constexpr (Scalars<const P&>) {
+      return 1;
+    } else {
+      return std::ranges::size(params_);
+    }
+  }
+  [[nodiscard]] BlockShape shape(std::size_t i) const {
+    if constexpr (Scalars<const P&>) {
+      return block_of(params_, who_).shape;
+    } else {
+      return block_at(params_, i, who_).shape;
+    }
+  }
+
+ private:
+  const P& params_;
+  std::string_view who_;
+  std::size_t size_ = 0;
+};
 
 /// Calls f(offset, span) for every block.
 template <ReadableParameters P, class F>

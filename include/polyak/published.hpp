@@ -97,7 +97,7 @@ class Published {
   /// Publishes parameters, those of a set one block after the other, rounded to Scalar, with any number of steps.
   template <ReadableParameters P>
   std::uint64_t publish(const P& params, std::uint64_t steps = 0) {
-    const std::size_t size = detail::layout_of(params, name).size();
+    const std::size_t size = detail::ShapesOf(params, name).size();
     if (const Buffer* const latest = latest_) {
       const auto before = static_cast<std::size_t>(latest->average.size());
       if (size != before) detail::throw_bad_size(name, "what is published must keep the size", before, size);

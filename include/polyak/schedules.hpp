@@ -12,13 +12,13 @@
 #include <utility>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/description.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
 
 /// Functions of the step. Each is asked with t, the number of steps already taken, so the first step asks for t = 0;
 /// each is O(1), holds its options by value and throws std::invalid_argument when they are out of range. Any copyable
-/// callable of t serves as well.
+/// callable of t serves as well. Long because there are many: each is its options and one formula.
 
 namespace polyak {
 
@@ -40,6 +40,8 @@ class Hyperparameter {
 
   [[nodiscard]] double operator()(std::uint64_t t) const { return schedule_ ? schedule_(t) : number_; }
   [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
+  /// 0 where it is a schedule.
+  [[nodiscard]] double number() const noexcept { return number_; }
 
   /// What a saved one is told from another by: the number, the schedule's own options, or "a callable".
   [[nodiscard]] std::string description() const {
@@ -55,17 +57,17 @@ class Hyperparameter {
 };
 
 /// η_t = η, range [0, ∞).
-class Constant : public detail::OnlyOptions<Constant> {
+class Constant {
  public:
   static constexpr std::string_view name = "polyak::Constant";
 
-  explicit Constant(double value) : value_(value) {
-    detail::require_finite_nonnegative(value, name, "value must be finite and >= 0");
-  }
+  explicit Constant(double value) : value_(value) { for_each_option(detail::OptionChecker{name}); }
   [[nodiscard]] double operator()(std::uint64_t) const noexcept { return value_; }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("value", value_);
+  void for_each_option(const auto& visit) const { visit("value", value_, detail::nonnegative); }
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    detail::serialize_version(archive, name);
+    for_each_option(detail::OptionSerializer<Archive>{archive, name});
   }
 
  private:
@@ -76,172 +78,131 @@ struct InverseTimeOptions {
   double initial = 0.01;  ///< η₀ in [0, ∞)
   double timescale = 1;   ///< τ > 0, in steps
   double power = 1;       ///< α ≥ 0; averaging is at its best for α in (1/2, 1) (Polyak & Juditsky 1992)
+
+  void for_each_option(const auto& visit) const {
+    visit("initial", initial, detail::nonnegative);
+    visit("timescale", timescale, detail::positive);
+    visit("power", power, detail::nonnegative);
+  }
 };
 
 /// η_t = η₀ (1 + t/τ)^−α (Robbins & Monro 1951).
-class InverseTime : public detail::OnlyOptions<InverseTime> {
- public:
+struct InverseTime : detail::FromOptions<InverseTime, InverseTimeOptions> {
   static constexpr std::string_view name = "polyak::InverseTime";
+  using FromOptions::FromOptions;
 
-  explicit InverseTime(InverseTimeOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
-    detail::require_finite_positive(options.timescale, name, "timescale must be finite and > 0");
-    detail::require_finite_nonnegative(options.power, name, "power must be finite and >= 0");
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     return options_.initial * std::pow(1 + static_cast<double>(t) / options_.timescale, -options_.power);
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("initial", options_.initial);
-    visit("timescale", options_.timescale);
-    visit("power", options_.power);
-  }
-
- private:
-  InverseTimeOptions options_;
 };
 
 struct BottouDecayOptions {
   double initial = 0.01;  ///< η₀ in [0, ∞)
   double lambda = 1e-4;   ///< λ in [0, ∞): the strength of the L2 penalty
+
+  void for_each_option(const auto& visit) const {
+    visit("initial", initial, detail::nonnegative);
+    visit("lambda", lambda, detail::nonnegative);
+  }
 };
 
 /// η_t = η₀ / (1 + λ η₀ t) (Bottou 2012, "Stochastic Gradient Descent Tricks").
-class BottouDecay : public detail::OnlyOptions<BottouDecay> {
- public:
+struct BottouDecay : detail::FromOptions<BottouDecay, BottouDecayOptions> {
   static constexpr std::string_view name = "polyak::BottouDecay";
+  using FromOptions::FromOptions;
 
-  explicit BottouDecay(BottouDecayOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
-    detail::require_finite_nonnegative(options.lambda, name, "lambda must be finite and >= 0");
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     return options_.initial / (1 + options_.lambda * options_.initial * static_cast<double>(t));
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("initial", options_.initial);
-    visit("lambda", options_.lambda);
-  }
-
- private:
-  BottouDecayOptions options_;
 };
 
 struct StepDecayOptions {
   double initial = 0.01;     ///< η₀ in [0, ∞)
   double factor = 0.1;       ///< in [0, ∞)
   std::uint64_t period = 0;  ///< ≥ 1, in steps; must be given
+
+  void for_each_option(const auto& visit) const {
+    visit("initial", initial, detail::nonnegative);
+    visit("factor", factor, detail::nonnegative);
+    visit("period", period, detail::at_least_1);
+  }
 };
 
 /// η_t = η₀ factor^⌊t/period⌋.
-class StepDecay : public detail::OnlyOptions<StepDecay> {
- public:
+struct StepDecay : detail::FromOptions<StepDecay, StepDecayOptions> {
   static constexpr std::string_view name = "polyak::StepDecay";
+  using FromOptions::FromOptions;
 
-  explicit StepDecay(StepDecayOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
-    detail::require_finite_nonnegative(options.factor, name, "factor must be finite and >= 0");
-    detail::require(options.period >= 1, name, "period must be >= 1", options.period);
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     return options_.initial * std::pow(options_.factor, static_cast<double>(t / options_.period));
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("initial", options_.initial);
-    visit("factor", options_.factor);
-    visit("period", options_.period);
-  }
-
- private:
-  StepDecayOptions options_;
 };
 
 struct CosineOptions {
   double initial = 0.01;    ///< η₀ in [0, ∞)
   double final = 0;         ///< in [0, ∞), kept once `steps` are over
   std::uint64_t steps = 0;  ///< T ≥ 1; must be given
+
+  void for_each_option(const auto& visit) const {
+    visit("initial", initial, detail::nonnegative);
+    visit("final", final, detail::nonnegative);
+    visit("steps", steps, detail::at_least_1);
+  }
 };
 
 /// η_t = final + (η₀ − final) (1 + cos(π t/T)) / 2 for t < T, then final (Loshchilov & Hutter 2017, one period).
-class Cosine : public detail::OnlyOptions<Cosine> {
- public:
+struct Cosine : detail::FromOptions<Cosine, CosineOptions> {
   static constexpr std::string_view name = "polyak::Cosine";
+  using FromOptions::FromOptions;
 
-  explicit Cosine(CosineOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.initial, name, "initial must be finite and >= 0");
-    detail::require_finite_nonnegative(options.final, name, "final must be finite and >= 0");
-    detail::require(options.steps >= 1, name, "steps must be >= 1", options.steps);
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     if (t >= options_.steps) return options_.final;
     const double phase = static_cast<double>(t) / static_cast<double>(options_.steps);
     return options_.final + (options_.initial - options_.final) * (1 + std::cos(std::numbers::pi * phase)) / 2;
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("initial", options_.initial);
-    visit("final", options_.final);
-    visit("steps", options_.steps);
-  }
-
- private:
-  CosineOptions options_;
 };
 
 struct LinearWarmupOptions {
   double start_factor = 1.0 / 3;  ///< in [0, 1]: the first step's share of the full rate
   std::uint64_t steps = 0;        ///< W: the length of the warm-up
   Hyperparameter then = 0.01;     ///< what follows; its own t = 0 is the end of the warm-up
+
+  void for_each_option(const auto& visit) const {
+    visit("start_factor", start_factor, detail::from_0_to_1);
+    visit("steps", steps);
+    visit("then", then, detail::nonnegative);
+  }
 };
 
 /// η_t = then(0) (f + (1 − f) t/W) for t < W, with f the start factor; afterwards then(t − W) (Goyal et al. 2017).
-class LinearWarmup : public detail::OnlyOptions<LinearWarmup> {
- public:
+struct LinearWarmup : detail::FromOptions<LinearWarmup, LinearWarmupOptions> {
   static constexpr std::string_view name = "polyak::LinearWarmup";
+  using FromOptions::FromOptions;
 
-  explicit LinearWarmup(LinearWarmupOptions options) : options_(std::move(options)) {
-    const double f = options_.start_factor;
-    detail::require(f >= 0 && f <= 1 && detail::is_finite(f), name, "start_factor must be in [0, 1]", f);
-    if (options_.then.is_number()) {
-      detail::require_finite_nonnegative(options_.then(0), name, "then must be finite and >= 0");
-    }
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const {
     if (t >= options_.steps) return options_.then(t - options_.steps);
     const double progress = static_cast<double>(t) / static_cast<double>(options_.steps);
     return options_.then(0) * (options_.start_factor + (1 - options_.start_factor) * progress);
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("start_factor", options_.start_factor);
-    visit("steps", options_.steps);
-    visit("then", options_.then);
-  }
-
- private:
-  LinearWarmupOptions options_;
 };
 
 struct TriangularOptions {
   double min = 0.001;             ///< in [0, ∞)
   double max = 0.01;              ///< in [min, ∞)
   std::uint64_t half_period = 0;  ///< ≥ 1, must be given: steps from min up to max, and as many back
+
+  void for_each_option(const auto& visit) const {
+    visit("min", min, detail::nonnegative);
+    visit("max", max, detail::Range{"must be finite and >= min", min});
+    visit("half_period", half_period, detail::at_least_1);
+  }
 };
 
 /// Rises linearly from min to max in half a period and falls back in the other (Smith 2017).
-class Triangular : public detail::OnlyOptions<Triangular> {
- public:
+struct Triangular : detail::FromOptions<Triangular, TriangularOptions> {
   static constexpr std::string_view name = "polyak::Triangular";
+  using FromOptions::FromOptions;
 
-  explicit Triangular(TriangularOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.min, name, "min must be finite and >= 0");
-    detail::require(detail::is_finite(options.max) && options.max >= options.min, name, "max must be finite and >= min",
-                    options.max);
-    detail::require(options.half_period >= 1, name, "half_period must be >= 1", options.half_period);
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     const std::uint64_t half = options_.half_period;
     const std::uint64_t within = t % half;
@@ -249,48 +210,30 @@ class Triangular : public detail::OnlyOptions<Triangular> {
     const double height = static_cast<double>(rising ? within : half - within) / static_cast<double>(half);
     return options_.min + (options_.max - options_.min) * height;
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("min", options_.min);
-    visit("max", options_.max);
-    visit("half_period", options_.half_period);
-  }
-
- private:
-  TriangularOptions options_;
 };
 
 struct LinearCycleOptions {
   double max = 0.01;         ///< in [min, ∞)
   double min = 0.001;        ///< in [0, ∞)
   std::uint64_t period = 0;  ///< c ≥ 1, in steps; must be given
+
+  void for_each_option(const auto& visit) const {
+    visit("min", min, detail::nonnegative);
+    visit("max", max, detail::Range{"must be finite and >= min", min});
+    visit("period", period, detail::at_least_1);
+  }
 };
 
 /// η_t = (1 − f) max + f min with f = ((t mod c) + 1)/c: falls within each cycle and is at min in the cycle's last
 /// step, after which Swa{{.start = c, .period = c}} takes its snapshot (Izmailov et al. 2018).
-class LinearCycle : public detail::OnlyOptions<LinearCycle> {
- public:
+struct LinearCycle : detail::FromOptions<LinearCycle, LinearCycleOptions> {
   static constexpr std::string_view name = "polyak::LinearCycle";
+  using FromOptions::FromOptions;
 
-  explicit LinearCycle(LinearCycleOptions options) : options_(options) {
-    detail::require_finite_nonnegative(options.min, name, "min must be finite and >= 0");
-    detail::require(detail::is_finite(options.max) && options.max >= options.min, name, "max must be finite and >= min",
-                    options.max);
-    detail::require(options.period >= 1, name, "period must be >= 1", options.period);
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
     const double f = static_cast<double>(t % options_.period + 1) / static_cast<double>(options_.period);
     return (1 - f) * options_.max + f * options_.min;
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("max", options_.max);
-    visit("min", options_.min);
-    visit("period", options_.period);
-  }
-
- private:
-  LinearCycleOptions options_;
 };
 
 enum class AnnealShape { cosine, linear };
@@ -301,20 +244,22 @@ struct SwaAnnealOptions {
   std::uint64_t anneal_steps = 0;  ///< A: 0 jumps to the target
   double target = 0.05;            ///< η_swa in [0, ∞), kept once annealing is over
   AnnealShape shape = AnnealShape::cosine;
+
+  void for_each_option(const auto& visit) const {
+    visit("before", before, detail::nonnegative);
+    visit("start", start);
+    visit("anneal_steps", anneal_steps);
+    visit("target", target, detail::nonnegative);
+    visit("shape", std::string_view(shape == AnnealShape::linear ? "linear" : "cosine"));
+  }
 };
 
 /// before(t) for t < start; then from before(start) to the target along α = x or (1 − cos πx)/2, x = (t − start)/A, as
 /// η_t = (1 − α) before(start) + α target; then the target for good (Izmailov et al. 2018).
-class SwaAnneal : public detail::OnlyOptions<SwaAnneal> {
- public:
+struct SwaAnneal : detail::FromOptions<SwaAnneal, SwaAnnealOptions> {
   static constexpr std::string_view name = "polyak::SwaAnneal";
+  using FromOptions::FromOptions;
 
-  explicit SwaAnneal(SwaAnnealOptions options) : options_(std::move(options)) {
-    detail::require_finite_nonnegative(options_.target, name, "target must be finite and >= 0");
-    if (options_.before.is_number()) {
-      detail::require_finite_nonnegative(options_.before(0), name, "before must be finite and >= 0");
-    }
-  }
   [[nodiscard]] double operator()(std::uint64_t t) const {
     if (t < options_.start) return options_.before(t);
     const std::uint64_t since = t - options_.start;
@@ -323,17 +268,6 @@ class SwaAnneal : public detail::OnlyOptions<SwaAnneal> {
     const double alpha = options_.shape == AnnealShape::linear ? x : (1 - std::cos(std::numbers::pi * x)) / 2;
     return (1 - alpha) * options_.before(options_.start) + alpha * options_.target;
   }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("before", options_.before);
-    visit("start", options_.start);
-    visit("anneal_steps", options_.anneal_steps);
-    visit("target", options_.target);
-    visit("shape", std::string_view(options_.shape == AnnealShape::linear ? "linear" : "cosine"));
-  }
-
- private:
-  SwaAnnealOptions options_;
 };
 
 }  // namespace polyak

@@ -210,5 +210,4 @@ TEST_CASE("an Ema owns its options and hands them back") {
   CHECK(by_default.options().bias_correction);
   CHECK(by_default.options().start == 0);
   CHECK(by_default.options().every == 1);
-  STATIC_REQUIRE(std::same_as<Ema<>::with_shadow<float>, Ema<float>>);
 }

@@ -74,5 +74,4 @@ TEST_CASE("a GainAverage owns its options and hands them back") {
   CHECK(average.options().start == 5);
   CHECK(average.options().every == 3);
   CHECK(GainAverage(GainAverageOptions{.gain = average.options().gain}).options().start == 0);
-  STATIC_REQUIRE(std::same_as<GainAverage<>::with_shadow<float>, GainAverage<float>>);
 }

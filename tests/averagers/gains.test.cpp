@@ -1,10 +1,18 @@
-#include <polyak/averagers/gains.hpp>
+#include <polyak/averagers/anytime_tail_average.hpp>
+#include <polyak/averagers/decays.hpp>
+#include <polyak/averagers/ema.hpp>
+#include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/polynomial_average.hpp>
+#include <polyak/averagers/power_ema.hpp>
+#include <polyak/averagers/swa.hpp>
+#include <polyak/averagers/uniform_gain.hpp>
 
 #include <cmath>
 #include <cstdint>
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -19,10 +27,14 @@ namespace {
 
 constexpr double epsilon = std::numeric_limits<double>::epsilon();
 
+EmaGain ema_gain(Decay decay, bool bias_correction = true, std::uint64_t every = 1) {
+  return {{.decay = std::move(decay), .bias_correction = bias_correction, .every = every}};
+}
+
 /// The largest relative error, in ulps, of the first n bias-corrected gains for this β against c/(1 − (1 − c)^k) in
 /// long double.
 double worst_error(double beta, std::uint64_t n) {
-  const EmaGain gain{beta, true, 1};
+  const EmaGain gain = ema_gain(beta, true, 1);
   EmaGain::State state;
   const long double c = 1 - static_cast<long double>(beta);
   const long double log_beta = std::log1p(-c);
@@ -37,11 +49,11 @@ double worst_error(double beta, std::uint64_t n) {
 }  // namespace
 
 TEST_CASE("the uniform gain is 1/k") {
-  UniformGain::State state;
-  CHECK(UniformGain{}(1, state) == 1);
-  CHECK(UniformGain{}(4, state) == 0.25);
-  CHECK(UniformGain{}(3, state) == 1.0 / 3);
-  CHECK(UniformGain{}(1'000'000'000'000, state) == 1e-12);
+  UniformGain<SwaOptions>::State state;
+  CHECK(UniformGain<SwaOptions>{}(1, state) == 1);
+  CHECK(UniformGain<SwaOptions>{}(4, state) == 0.25);
+  CHECK(UniformGain<SwaOptions>{}(3, state) == 1.0 / 3);
+  CHECK(UniformGain<SwaOptions>{}(1'000'000'000'000, state) == 1e-12);
 }
 
 TEST_CASE("the bias-corrected gain is accurate for a million folds") {
@@ -53,7 +65,7 @@ TEST_CASE("the bias-corrected gain is accurate for a million folds") {
 
 TEST_CASE("the bias-corrected gain starts at 1 and ends at the complement") {
   for (const double beta : {0.0, 0.3, 0.9, 0.999}) {
-    const EmaGain gain{beta, true, 1};
+    const EmaGain gain = ema_gain(beta, true, 1);
     EmaGain::State state;
     CHECK(gain(1, state) == 1);
     double last = 1;
@@ -69,7 +81,7 @@ TEST_CASE("the bias-corrected gain starts at 1 and ends at the complement") {
 
 TEST_CASE("the bias-corrected gain follows a moving decay") {
   const auto decay = [](std::uint64_t k) { return 1 - 1 / std::pow(2.0 + static_cast<double>(k), 0.75); };
-  const EmaGain gain{decay, true, 1};
+  const EmaGain gain = ema_gain(decay, true, 1);
   EmaGain::State state;
   long double weight = 0;
   for (std::uint64_t k = 1; k <= 100'000; ++k) {
@@ -81,10 +93,10 @@ TEST_CASE("the bias-corrected gain follows a moving decay") {
 }
 
 TEST_CASE("without correction the gain is the complement of the decay") {
-  const EmaGain gain{0.75, false, 1};
+  const EmaGain gain = ema_gain(0.75, false, 1);
   EmaGain::State state;
   for (std::uint64_t k = 1; k < 5; ++k) CHECK(gain(k, state) == 0.25);
-  const EmaGain moving{[](std::uint64_t k) { return k == 0 ? 0.5 : 0.875; }, false, 1};
+  const EmaGain moving = ema_gain([](std::uint64_t k) { return k == 0 ? 0.5 : 0.875; }, false, 1);
   CHECK(moving(1, state) == 0.5);
   CHECK(moving(2, state) == 0.125);
 }
@@ -99,7 +111,7 @@ TEST_CASE("the decay is asked with the number of folds made and the steps betwee
     }
   };
   std::vector<std::uint64_t> asked;
-  const EmaGain gain{Recorder{&asked}, true, 7};
+  const EmaGain gain = ema_gain(Recorder{&asked}, true, 7);
   EmaGain::State state;
   (void)gain(1, state);
   (void)gain(2, state);
@@ -107,7 +119,7 @@ TEST_CASE("the decay is asked with the number of folds made and the steps betwee
 }
 
 TEST_CASE("the gain's state is touched by nothing but the gain") {
-  const EmaGain gain{0.5, true, 1};
+  const EmaGain gain = ema_gain(0.5, true, 1);
   EmaGain::State state;
   (void)gain(1, state);
   EmaGain::State tried = state;
@@ -119,7 +131,7 @@ TEST_CASE("the gain's state is touched by nothing but the gain") {
 
 TEST_CASE("a decay of 1 is a gain of 0, but for the first fold with correction") {
   const auto decay = [](std::uint64_t k) { return k == 0 ? 0.5 : k == 3 ? 0.75 : 1.0; };
-  const EmaGain corrected{decay, true, 1}, plain{decay, false, 1};
+  const EmaGain corrected = ema_gain(decay), plain = ema_gain(decay, false);
   EmaGain::State state, unused;
   CHECK(corrected(1, state) == 1);
   CHECK(corrected(2, state) == 0);
@@ -134,15 +146,15 @@ TEST_CASE("a decay of 1 is a gain of 0, but for the first fold with correction")
   };
   const std::string rule = "invalid_argument: polyak::Ema: decay must be < 1 in the first bias-corrected fold, got 1";
   for (const Decay& one : {Decay(1), Decay(Complement{}), Decay([](std::uint64_t) { return 1; })}) {
-    const EmaGain first{one, true, 1};
+    const EmaGain first = ema_gain(one, true, 1);
     EmaGain::State fresh;
     CHECK(error_of([&] { (void)first(1, fresh); }) == rule + " at fold 1");
-    CHECK(EmaGain{one, false, 1}(1, fresh) == 0);
+    CHECK(ema_gain(one, false)(1, fresh) == 0);
     CHECK(first(5, state) == 0);
   }
   // The least that is enough.
   EmaGain::State fresh;
-  CHECK(EmaGain{std::nextafter(1.0, 0.0), true, 1}(1, fresh) == 1);
+  CHECK(ema_gain(std::nextafter(1.0, 0.0), true)(1, fresh) == 1);
 }
 
 TEST_CASE("a decay out of range is refused in the fold that meets it") {
@@ -183,7 +195,7 @@ TEST_CASE("a complement out of range is refused as the decay it stands for") {
 }
 
 TEST_CASE("a refused decay is named as it was given") {
-  const EmaGain gain{[](std::uint64_t) { return -0.1; }, true, 1};
+  const EmaGain gain = ema_gain([](std::uint64_t) { return -0.1; }, true, 1);
   EmaGain::State state;
   CHECK(error_of([&] { (void)gain(1, state); }) ==
         "invalid_argument: polyak::Ema: decay must be in [0, 1], got -0.1 at fold 1");
@@ -191,10 +203,9 @@ TEST_CASE("a refused decay is named as it was given") {
 
 TEST_CASE("a gain out of range is refused in the fold that meets it") {
   const auto fold = [](double a, std::uint64_t k) {
-    return error_of([&] {
-      CallableGain::State state;
-      (void)CallableGain{[a](std::uint64_t) { return a; }}(k, state);
-    });
+    auto gains = GainAverage{{.gain = [=](std::uint64_t i) { return i < k ? 0.5 : a; }}}.gains();
+    for (std::uint64_t i = 1; i < k; ++i) gains.commit(gains.next());
+    return error_of([&] { (void)gains.next(); });
   };
   const std::string rule = "invalid_argument: polyak::GainAverage: gain must be in [0, 1], got ";
   CHECK(fold(1.5, 1) == rule + "1.5 at fold 1");

@@ -59,32 +59,22 @@ std::vector<Scalar> bad_numbers() {
   return {Limits::quiet_NaN(), Limits::infinity(), static_cast<Scalar>(-Limits::infinity())};
 }
 
-template <class A>
-bool same_average(const A& a, const A& b) {
+template <class A, class B>
+bool same_average(const A& a, const B& b) {
   return same_vectors(a.average(), b.average()) && a.count() == b.count() && a.steps() == b.steps() &&
          a.effective_sample_size() == b.effective_sample_size() && a.mean_age() == b.mean_age() &&
          a.start_mass() == b.start_mass();
 }
 
-/// A wrapper that knows nothing but what the concepts ask for.
+/// A wrapper that has advance and nothing else.
 template <class Optimizer>
 class Plain {
  public:
   using scalar_type = double;
-  template <class Inner>
-  struct Update {
-    Inner inner;
-    static constexpr bool late = LateUpdate<Inner>;
-    template <class Grad>
-    void operator()(const Slice<double, Grad>& slice) noexcept {
-      inner(slice);
-    }
-    bool taken() const noexcept { return inner.taken(); }
-    void commit() noexcept { inner.commit(); }
-  };
   explicit Plain(Optimizer optimizer) : optimizer_(std::move(optimizer)) {}
-  auto begin_step(const StepView<double>& view) {
-    return Update<decltype(optimizer_.begin_step(view))>{optimizer_.begin_step(view)};
+  template <class Step, class... Folds>
+  Outcome advance(const Step& step, const Folds&... folds) {
+    return polyak::advance(optimizer_, step, folds...);
   }
   const Optimizer& optimizer() const { return optimizer_; }
 
@@ -95,10 +85,13 @@ class Plain {
 /// A fold of one coordinate that is left out, and of which nobody asks for the error.
 void leave_error(Guarded<Ema<>>& ema) {
   const VectorXd bad{{infinity}};
-  const auto fold = ema.begin_fold(detail::layout_of(bad, "test"));
-  fold.watch(0, std::span<const double>(bad.data(), 1));
+  const auto fold = ema.begin_fold(support::VectorLayout(1));
+  CHECK(fold.looking());
+  fold.after(0, std::span<const double>(bad.data(), 1));
   CHECK_FALSE(fold.accepts());
-  fold.commit();
+  Outcome outcome;
+  fold.commit(outcome);
+  CHECK(outcome.raised);
 }
 
 }  // namespace
@@ -121,11 +114,11 @@ TEMPLATE_TEST_CASE("finite iterates give the bits they give unguarded", "", doub
       REQUIRE(same_vectors(a, b));
       REQUIRE(same_vectors(a, c));
     }
-    CHECK(same_average<Ema<Shadow>>(plain.template averager<0>(), opt.template averager<0>()));
-    CHECK(same_average<Ema<Shadow>>(plain.template averager<1>(), opt.template averager<1>()));
+    CHECK(same_average(plain.template averager<0>(), opt.template averager<0>()));
+    CHECK(same_average(plain.template averager<1>(), opt.template averager<1>()));
     CHECK(same_vectors(plain.template average<2>(), opt.template average<2>()));
-    CHECK(same_average<AnytimeTailAverage<TestType>>(plain.template averager<3>(), opt.template averager<3>()));
-    CHECK(same_average<Ema<Shadow>>(plain.template averager<1>(), other.averager()));
+    CHECK(same_average(plain.template averager<3>(), opt.template averager<3>()));
+    CHECK(same_average(plain.template averager<1>(), other.averager()));
     CHECK(opt.template averager<0>().skipped() == 0);
   };
   const Sgd<TestType> sgd{{.learning_rate = 0.1, .momentum = 0.9}};
@@ -393,11 +386,11 @@ TEST_CASE("raise says what is wrong, and leaves an average alone as it was") {
   CHECK(error_of([&] {
           ema.update(VectorXd{{-infinity, infinity}});
         }) == runtime_error(expected + "-inf in coordinate 0 at step 2"));
-  CHECK(same_average<Ema<>>(ema, twin));
+  CHECK(same_average(ema, twin));
   CHECK(ema.skipped() == 0);
   ema.update(VectorXd{{3, 4}});
   twin.update(VectorXd{{3, 4}});
-  CHECK(same_average<Ema<>>(ema, twin));
+  CHECK(same_average(ema, twin));
 
   Guarded narrow{TailAverage<float>{}, raise};
   narrow.update(VectorXd{{1, 2}});
@@ -503,18 +496,18 @@ TEST_CASE("wrappers count a step that throws, whole or not") {
   check(whole_step(sgd));
 }
 
-TEST_CASE("a wrapper that does not ask for the error is told in the next step, before anything is written") {
+TEST_CASE("a wrapper of one's own hands on what a step inside has held back, once all around it is done") {
   Plain plain{Averaged{Sgd{{.learning_rate = 1}}, Guarded{Ema{}, raise}}};
   Averaged opt{plain, TailAverage{}};
   VectorXd theta{{1, 2}};
   const VectorXd g{{1, 1}};
   CHECK(opt.step(theta, g));
-  CHECK(opt.step(theta, VectorXd{{1, infinity}}));
-  theta << 5, 5;
-  CHECK(error_of([&] { opt.step(theta, g); }) ==
-        runtime_error("polyak::Ema: weights must be finite to be averaged, got -inf in coordinate 1 at step 2"));
-  CHECK(theta == VectorXd{{5, 5}});
+  CHECK(error_of([&] {
+          opt.step(theta, VectorXd{{1, infinity}});
+        }) == runtime_error("polyak::Ema: weights must be finite to be averaged, got -inf in coordinate 1 at step 2"));
+  CHECK(theta == VectorXd{{-1, -infinity}});
   CHECK(opt.averager().steps() == 2);
+  theta << 5, 5;
   CHECK(opt.step(theta, g));
   CHECK(opt.optimizer().optimizer().averager().count() == 2);
   CHECK(theta == VectorXd{{4, 4}});
@@ -564,6 +557,18 @@ TEST_CASE("an averager that is in use is guarded from what it holds already") {
   Guarded too_late{ema};
   too_late.update(VectorXf{{1}});
   CHECK(too_late.skipped() == 1);
+}
+
+TEST_CASE("an error that nobody asked for is forgotten") {
+  Guarded ema{Ema{}, raise};
+  leave_error(ema);
+  CHECK(ema.skipped() == 1);
+  ema.update(VectorXd{{1}});
+  CHECK(ema.count() == 1);
+  Averaged opt{Sgd{}, ema};
+  VectorXd theta{{1}};
+  leave_error(opt.averager());
+  CHECK(opt.step(theta, theta));
 }
 
 TEST_CASE("a load forgets an error that nobody asked for") {
@@ -778,6 +783,10 @@ TEST_CASE("after a weight near the largest number a small one may be too far fro
   VectorXf theta = at(-0.9F * max);
   opt.step(theta, at(0.2F * max));
   CHECK(opt.averager().skipped() == 1);
+  Averaged in_slices{Sgd{{.learning_rate = 1}}, textbook};
+  VectorXd wide = at(-0.9F * max).cast<double>();
+  in_slices.step(wide, VectorXd(wide - at(0.2F * max).cast<double>()));
+  CHECK(in_slices.averager().skipped() == 1);
 }
 
 TEST_CASE("whether numbers are tame is told by their bits, at any length") {

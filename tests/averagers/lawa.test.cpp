@@ -101,7 +101,7 @@ TEST_CASE("Lawa tells beforehand whether its mean stays finite") {
     Lawa lawa{{.window = 3}};
     for (const double x : iterates) lawa.update(at(x));
     const VectorXd theta = at(next);
-    const auto fold = lawa.begin_fold(detail::layout_of(theta, "test"));
+    const auto fold = lawa.begin_fold(support::VectorLayout(theta.size()));
     return fold.stays_finite(2, std::span<const double>(theta.data() + 2, 2));
   };
   CHECK(stays_finite({}, max));
@@ -124,10 +124,11 @@ TEST_CASE("what a fold of Lawa needs is allocated when it begins, so that it can
   Lawa lawa{{.window = 5}};
   const VectorXd theta = VectorXd::Ones(10);
   for (int k = 0; k < 7; ++k) {
-    const auto fold = lawa.begin_fold(detail::layout_of(theta, "test"));
+    const auto fold = lawa.begin_fold(support::VectorLayout(theta.size()));
     CHECK(allocation_counter::allocations_in([&] {
             fold.after(0, std::span<const double>(theta.data(), 10));
-            fold.commit();
+            Outcome outcome;
+            fold.commit(outcome);
           }) == 0);
   }
   CHECK(lawa.effective_sample_size() == 5);

@@ -51,5 +51,4 @@ TEST_CASE("a Swa owns its options and hands them back") {
   CHECK(swa.options().period == 3);
   CHECK(Swa().options().start == 0);
   CHECK(Swa().options().period == 1);
-  STATIC_REQUIRE(std::same_as<Swa<>::with_shadow<float>, Swa<float>>);
 }

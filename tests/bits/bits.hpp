@@ -51,8 +51,7 @@ class Hash {
   void add_all(const Blocks<T>& blocks) {
     for (const auto& block : blocks) add_all(block);
   }
-  void add_text(std::string text) {
-    if (const auto at = text.find("-nan"); at != std::string::npos) text.erase(at, 1);
+  void add_text(const std::string& text) {
     for (const char c : text) add(static_cast<std::uint64_t>(c));
   }
   [[nodiscard]] std::uint64_t value() const { return value_; }

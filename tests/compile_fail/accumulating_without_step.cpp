@@ -1,7 +1,7 @@
 #include <polyak/polyak.hpp>
 
 struct NoOptimizer {
-  void advance(Eigen::VectorXd&, const Eigen::VectorXd&) {}
+  void descend(Eigen::VectorXd&, const Eigen::VectorXd&) {}
 };
 
 void train(Eigen::VectorXd& theta, const Eigen::VectorXd& gradient) {

@@ -10,8 +10,7 @@ struct Changing {
     void before(std::size_t, std::span<const Weight>) noexcept {}
     template <class Weight>
     void after(std::size_t, std::span<const Weight>) noexcept {}
-    bool idle() noexcept { return false; }
-    void commit() noexcept {}
+    void commit(polyak::Outcome&) noexcept {}
   };
   Fold begin_fold(const polyak::Layout&) { return {}; }
   bool has_average() const { return false; }

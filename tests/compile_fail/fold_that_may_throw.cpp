@@ -9,8 +9,7 @@ struct Throwing {
     void before(std::size_t, std::span<const Weight>) {}
     template <class Weight>
     void after(std::size_t, std::span<const Weight>) {}
-    bool idle() { return false; }
-    void commit() {}
+    void commit(polyak::Outcome&) {}
   };
   Fold begin_fold(const polyak::Layout&) { return {}; }
   bool has_average() const { return false; }

@@ -4,8 +4,7 @@ struct NothingToAsk {
   struct Fold {
     void before(std::size_t, std::span<const double>) const noexcept {}
     void after(std::size_t, std::span<const double>) const noexcept {}
-    bool idle() const noexcept { return false; }
-    void commit() const noexcept {}
+    void commit(polyak::Outcome&) const noexcept {}
   };
   Fold begin_fold(const polyak::Layout&) { return {}; }
   bool has_average() const { return false; }

@@ -1,5 +1,7 @@
 #include <polyak/detail/errors.hpp>
 
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
@@ -20,6 +22,8 @@ TEST_CASE("numbers are written as the shortest text that reads back") {
   CHECK(to_text(1e300) == "1e+300");
   CHECK(to_text(infinity) == "inf");
   CHECK(to_text(not_a_number) == "nan");
+  CHECK(to_text(std::copysign(not_a_number, -1.0)) == "nan");
+  CHECK(to_text(-infinity) == "-inf");
   for (const double x : {1.0 / 3, 1 - 1e-15, -std::numeric_limits<double>::max(), 5e-324, 0.1 + 0.2}) {
     CHECK(std::strtod(to_text(x).c_str(), nullptr) == x);
   }
@@ -37,6 +41,15 @@ TEST_CASE("messages name who, the rule and the value") {
         "invalid_argument: polyak::A: b must be 3, got 4");
   CHECK(error_of([] { throw_bad_argument("polyak::A", "b"); }) == "invalid_argument: polyak::A: b");
   CHECK(error_of([] { throw_bad_order("polyak::A", "b first"); }) == "logic_error: polyak::A: b first");
+}
+
+TEST_CASE("a message names the block where there are several") {
+  const auto message = [](std::size_t block, std::size_t blocks) {
+    return error_of([&] { throw_bad_block("A", "rule", block, blocks, {2, 3}, {4, 5}); });
+  };
+  CHECK(message(0, 1) == "invalid_argument: A: rule, 2x3, got 4x5");
+  CHECK(message(0, 2) == "invalid_argument: A: rule of block 0, 2x3, got 4x5");
+  CHECK(message(7, 9) == "invalid_argument: A: rule of block 7, 2x3, got 4x5");
 }
 
 TEST_CASE("requirements pass good values and refuse the rest") {

@@ -91,7 +91,8 @@ TEST_CASE("folds chain behind a move with a root as behind any other") {
   std::vector<float> other(3, 1);
   std::vector<int> calls(3);
   const RootOfTwice move{x.data(), y.data(), calls.data(), calls.data()};
-  const auto loop = then(move, detail::Fold<double>{average.data(), 0.5}, detail::Fold<float>{other.data(), 1});
+  const auto loop =
+      then(y.data(), move, detail::Fold<double>{average.data(), 0.5}, detail::Fold<float>{other.data(), 1});
   STATIC_REQUIRE(RootKernel<decltype(loop)>);
   for_each_index(3, loop);
   CHECK(y == std::vector<double>{3, 5, 7});
@@ -102,12 +103,16 @@ TEST_CASE("folds chain behind a move with a root as behind any other") {
 TEST_CASE("compilers are promised nothing about scalars they cannot vectorise") {
   STATIC_REQUIRE(VectorKernel<Count>);
   STATIC_REQUIRE(VectorKernel<Assign<double, float>>);
-  STATIC_REQUIRE(VectorKernel<decltype(then(Read<float>{}, detail::Fold<double>{}))>);
+  float* const weights = nullptr;
+  Eigen::half* const halves = nullptr;
+  STATIC_REQUIRE(VectorKernel<decltype(then(weights, Read<float>{}, detail::Fold<double>{}))>);
   STATIC_REQUIRE_FALSE(VectorKernel<Assign<float, Eigen::half>>);
   STATIC_REQUIRE_FALSE(VectorKernel<Assign<long double, double>>);
-  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(Read<float>{}, detail::Fold<Eigen::bfloat16>{}))>);
-  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(Read<Eigen::half>{}, detail::Fold<float>{}))>);
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(weights, Read<float>{}, detail::Fold<Eigen::bfloat16>{}))>);
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(halves, Read<Eigen::half>{}, detail::Fold<float>{}))>);
   STATIC_REQUIRE_FALSE(VectorKernel<decltype([](std::size_t) {})>);
+  const auto fold = [](std::size_t, float) noexcept {};
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(weights, Read<float>{}, fold))>);
 }
 
 TEMPLATE_TEST_CASE("assign rounds to the narrower scalar", "", POLYAK_TEST_SCALARS) {
@@ -136,12 +141,35 @@ TEST_CASE("moves and folds chain from left to right") {
   double first = 0;
   float second = 0;
   const auto halve = [&weight](std::size_t) { return weight /= 2; };
-  const auto loop = then(halve, detail::Fold<double>{&first, 0.5}, detail::Fold<float>{&second, 0.25f});
+  const auto loop = then(&weight, halve, detail::Fold<double>{&first, 0.5}, detail::Fold<float>{&second, 0.25f});
   CHECK(loop(0) == 4);
   CHECK(first == 2);
   CHECK(second == 1);
-  CHECK(then(halve)(0) == 2);
+  CHECK(then(&weight, halve)(0) == 2);
   CHECK(Read<double>{&weight}(0) == 2);
+}
+
+namespace {
+
+struct Negate {
+  using moves_weights = void;
+  double operator()(std::size_t, double weight) const noexcept { return -weight; }
+};
+
+}  // namespace
+
+TEST_CASE("what a fold returns is where the weight goes, and what the next fold sees") {
+  std::vector<double> weights{8, 16};
+  std::vector<double> before(2), after(2);
+  const auto halve = [&](std::size_t i) { return weights[i] /= 2; };
+  const Negate negate;
+  for_each_index(2, then(weights.data(), halve, detail::Fold<double>{before.data(), 1}, negate,
+                         detail::Fold<double>{after.data(), 1}));
+  CHECK(before == std::vector<double>{4, 8});
+  CHECK(weights == std::vector<double>{-4, -8});
+  CHECK(after == weights);
+  // Two of one type are two.
+  CHECK(then(weights.data(), Read<double>{weights.data()}, negate, negate)(0) == -4);
 }
 
 TEMPLATE_TEST_CASE("slices cover the whole, one after the other, and fit the cache", "", float, double, Eigen::half) {

@@ -12,14 +12,27 @@ using support::error_of;
 
 namespace {
 
-/// A layout of blocks of these shapes, which must outlive it.
-Layout of(const std::vector<BlockShape>& shapes) {
-  return Layout(shapes, shapes.size(),
-                [](const void* all, std::size_t i) { return (*static_cast<const std::vector<BlockShape>*>(all))[i]; });
+/// Blocks of these shapes.
+std::vector<BlockRef> blocks_of(const std::vector<BlockShape>& shapes) {
+  std::vector<BlockRef> blocks;
+  std::size_t offset = 0;
+  for (const BlockShape& shape : shapes) {
+    blocks.push_back({nullptr, nullptr, shape, offset});
+    offset += shape.size();
+  }
+  return blocks;
+}
+
+Layout layout_of(const std::vector<BlockRef>& blocks) { return Layout(blocks.data(), blocks.size()); }
+
+void note(KnownLayout& known, const std::vector<BlockShape>& shapes) {
+  const auto blocks = blocks_of(shapes);
+  known.note(layout_of(blocks));
 }
 
 std::string checked(const KnownLayout& known, const std::vector<BlockShape>& shapes) {
-  return error_of([&] { known.check(of(shapes), "A"); });
+  const auto blocks = blocks_of(shapes);
+  return error_of([&] { known.check(layout_of(blocks), "A"); });
 }
 
 const std::string other_size = "invalid_argument: A: parameters must keep the size";
@@ -28,25 +41,25 @@ const std::string other_count = "invalid_argument: A: parameters must keep the n
 }  // namespace
 
 TEST_CASE("a layout counts its coordinates and knows its shapes") {
-  const std::vector<BlockShape> shapes{{2, 3, true}, {0, 4}, {5, 1}};
-  const Layout layout = of(shapes);
+  const auto blocks = blocks_of({{2, 3, true}, {0, 4}, {5, 1}});
+  const Layout layout = layout_of(blocks);
   CHECK(layout.size() == 11);
   CHECK(layout.blocks() == 3);
   CHECK(layout.shape(0).row_major);
   CHECK(layout.shape(1).cols == 4);
   CHECK(layout.shape(2).rows == 5);
-  const Layout one(BlockShape{3, 4});
+  const auto only = blocks_of({{3, 4}});
+  const Layout one = layout_of(only);
   CHECK(one.size() == 12);
   CHECK(one.blocks() == 1);
   CHECK(one.shape(0).cols == 4);
-  CHECK(of({}).size() == 0);
-  CHECK(of({}).blocks() == 0);
+  CHECK(layout_of({}).size() == 0);
+  CHECK(layout_of({}).blocks() == 0);
 }
 
 TEST_CASE("one block must keep its size") {
   KnownLayout known;
-  known.note(Layout(BlockShape{2, 3}));
-  CHECK(error_of([&] { known.check(Layout(BlockShape{2, 3}), "A"); }) == "nothing");
+  note(known, {{2, 3}});
   CHECK(checked(known, {{2, 3}}) == "nothing");
   CHECK(checked(known, {{6, 1}}) == "nothing");  // the same coordinates, held otherwise
   CHECK(checked(known, {{2, 4}}) == other_size + ", 2x3, got 2x4");
@@ -58,7 +71,7 @@ TEST_CASE("one block must keep its size") {
 
 TEST_CASE("several blocks must keep their number and each its size") {
   KnownLayout known;
-  known.note(of({{2, 3}, {4, 1}, {2, 1}}));
+  note(known, {{2, 3}, {4, 1}, {2, 1}});
   CHECK(checked(known, {{2, 3}, {4, 1}, {2, 1}}) == "nothing");
   CHECK(checked(known, {{6, 1}, {2, 2}, {1, 2}}) == "nothing");
   CHECK(checked(known, {{2, 3}, {2, 1}, {4, 1}}) == other_size + " of block 1, 4x1, got 2x1");
@@ -71,23 +84,26 @@ TEST_CASE("several blocks must keep their number and each its size") {
 
 TEST_CASE("no block at all is a layout too") {
   KnownLayout known;
-  known.note(of({}));
+  note(known, {});
   CHECK(checked(known, {}) == "nothing");
   CHECK(checked(known, {{0, 1}}) == other_count + "0, got 1");
 }
 
 TEST_CASE("the shapes are kept by value, until others are noted or all is forgotten") {
   KnownLayout known;
-  {
-    const std::vector<BlockShape> gone{{2, 3, true}, {4, 1}};
-    known.note(of(gone));
-  }
+  note(known, {{2, 3, true}, {4, 1}});
   REQUIRE(known.shapes().size() == 2);
   CHECK(known.shapes()[0].row_major);
   CHECK(known.shapes()[1].rows == 4);
+  // It is a layout itself.
+  CHECK(known.size() == 10);
+  CHECK(known.blocks() == 2);
+  CHECK(known.shape(1).rows == 4);
   const KnownLayout copy = known;
 
-  known.note(Layout(BlockShape{10, 1}));
+  note(known, {{10, 1}});
+  CHECK(known.size() == 10);
+  CHECK(known.blocks() == 1);
   CHECK(checked(known, {{10, 1}}) == "nothing");
   CHECK(checked(known, {{2, 3}, {4, 1}}) == other_count + "1, got 2");
   CHECK(checked(copy, {{2, 3}, {4, 1}}) == "nothing");

@@ -1,22 +1,11 @@
-#include <polyak/averaged.hpp>
-#include <polyak/averagers/ema.hpp>
-#include <polyak/averagers/lawa.hpp>
 #include <polyak/concepts.hpp>
 #include <polyak/detail/parallel.hpp>
-#include <polyak/optimizers/adam.hpp>
-#include <polyak/wrappers/accumulate.hpp>
-#include <polyak/wrappers/clip_norm.hpp>
-#include <polyak/wrappers/lookahead.hpp>
 
 #include <cstddef>
 #include <limits>
-#include <span>
-#include <utility>
 #include <vector>
 
 #include "catch.hpp"
-#include "slices_only.hpp"
-#include "support.hpp"
 
 using namespace polyak;
 using namespace polyak::detail;
@@ -63,25 +52,31 @@ TEST_CASE("shares are about equal, and their bounds do not overflow") {
   CHECK(part_of<double>({12, 13}, all, 0, all).to == all);
 }
 
-TEST_CASE("a share of a set of parameters is shown with its place in the whole") {
+TEST_CASE("what is done in parts is done once to every coordinate, each with its place in the whole") {
   std::vector<std::vector<double>> set{std::vector<double>(700, 1), {}, std::vector<double>(1500, 2)};
-  std::vector<int> seen(2200);
-  for (std::size_t i = 0; i < 3; ++i) {
-    for_each_in(Share{i, 3}, 2200, set, "test", [&](std::size_t offset, std::span<double> part) {
-      CHECK(!part.empty());
-      for (std::size_t j = 0; j < part.size(); ++j) {
-        CHECK(part[j] == (offset + j < 700 ? 1 : 2));
-        ++seen[offset + j];
+  // As many threads as there may be where OpenMP is on.
+  for (const std::size_t size : {std::size_t{2200}, std::size_t{1} << 20}) {
+    std::vector<int> seen(size);
+    set[2].resize(size - 700, 2);
+    const auto blocks = [&](const auto& body) {
+      std::size_t offset = 0;
+      for (std::size_t i = 0; i < set.size(); ++i) {
+        body(Slice<double>{i, offset, set[i], set[i].data()});
+        offset += set[i].size();
+      }
+    };
+    in_parts<double>(size, blocks, [&](const Slice<double>& part) {
+      for (std::size_t j = 0; j < part.params.size(); ++j) {
+        const bool first = part.offset + j < 700;
+        if (part.params[j] == (first ? 1 : 2) && part.block == (first ? 0 : 2)) ++seen[part.offset + j];
       }
     });
+    CHECK(seen == std::vector<int>(size, 1));
   }
-  CHECK(seen == std::vector<int>(2200, 1));
 }
 
-TEST_CASE("what the library offers is concurrent, and what does not say so is not") {
-  using AverageOf = Averaged<ClipNorm<Lookahead<Accumulate<AdamW<>>>>, Ema<>, Lawa<>>;
-  using View = const StepView<double>&;
-  STATIC_REQUIRE(Concurrent<decltype(std::declval<AverageOf&>().begin_step(std::declval<View>()))>);
-  using Unknown = Averaged<support::SlicesOnly<double>, Ema<>>;
-  STATIC_REQUIRE_FALSE(Concurrent<decltype(std::declval<Unknown&>().begin_step(std::declval<View>()))>);
+TEST_CASE("what is done one at a time is done") {
+  int calls = 0;
+  one_at_a_time([&] { ++calls; });
+  CHECK(calls == 1);
 }

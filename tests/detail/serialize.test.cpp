@@ -1,4 +1,4 @@
-#include <polyak/detail/description.hpp>
+#include <polyak/detail/options.hpp>
 #include <polyak/detail/known_layout.hpp>
 #include <polyak/detail/serialize.hpp>
 #include <polyak/schedules.hpp>

@@ -277,9 +277,12 @@ class ModelAccumulate : public ModelWrapper<Scalar> {
     return taken;
   }
   [[nodiscard]] bool asks(const Numbers<Scalar>& gradient) const override {
-    return (pending_ == 0 || pending_ + 1 == micro_batches_) && this->inner_->asks(gradient);
+    return pending_ + 1 == micro_batches_ && this->inner_->asks(gradient);
   }
-  [[nodiscard]] bool knows_size() const override { return pending_ > 0 || this->inner_->knows_size(); }
+  /// The optimizer inside sees no weights before the step.
+  [[nodiscard]] bool knows_size() const override {
+    return pending_ > 0 || (micro_batches_ == 1 && this->inner_->knows_size());
+  }
   void reset() override {
     this->inner_->reset();
     sum_.clear();

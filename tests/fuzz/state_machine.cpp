@@ -51,26 +51,26 @@ struct Falling {
   }
 };
 
-enum class Outcome { taken, not_taken, bad_argument, bad_order, injected, truncated };
+enum class Result { taken, not_taken, bad_argument, bad_order, injected, truncated };
 
 template <class F>
-Outcome attempt(F f) {
+Result attempt(F f) {
   try {
-    return f() ? Outcome::taken : Outcome::not_taken;
+    return f() ? Result::taken : Result::not_taken;
   } catch (const Injected&) {
-    return Outcome::injected;
+    return Result::injected;
   } catch (const serialize::Truncated&) {
-    return Outcome::truncated;
+    return Result::truncated;
   } catch (const std::invalid_argument&) {
-    return Outcome::bad_argument;
+    return Result::bad_argument;
   } catch (const std::logic_error&) {
-    return Outcome::bad_order;
+    return Result::bad_order;
   }
 }
 
 template <class F>
-void require_refusal(Outcome expected, const char* what, F f) {
-  const Outcome outcome = attempt([&] {
+void require_refusal(Result expected, const char* what, F f) {
+  const Result outcome = attempt([&] {
     f();
     return true;
   });
@@ -86,7 +86,7 @@ serialize::Bytes saved(const Object& object) {
   return archive.bytes;
 }
 template <class Object>
-Outcome load(Object& object, const serialize::Bytes& bytes) {
+Result load(Object& object, const serialize::Bytes& bytes) {
   return attempt([&] {
     serialize::Input archive(bytes);
     object.serialize(archive, 0u);
@@ -481,7 +481,7 @@ void require_as_modelled(const Average& average, const fuzz::ModelAverage<Shadow
   close(average.mean_age(), model.mean_age(), "the mean age");
   close(average.start_mass(), model.start_mass(), "the mass of the start");
   if (!average.has_average()) {
-    require_refusal(Outcome::bad_order, "there is nothing to read before the first fold",
+    require_refusal(Result::bad_order, "there is nothing to read before the first fold",
                     [&] { static_cast<void>(average.average()); });
     return;
   }
@@ -506,7 +506,7 @@ void require_as_modelled(const Average& average, const fuzz::ModelAverage<Shadow
             "a block of the average has the shape of its block of weights");
     at += block.size();
   }
-  require_refusal(Outcome::bad_argument, "there is no further block",
+  require_refusal(Result::bad_argument, "there is no further block",
                   [&] { static_cast<void>(average.average_block(shape.blocks.size())); });
 }
 
@@ -528,7 +528,7 @@ void check_reading(const Average& average, Values<Scalar> weights) {
     auto other = Values<float>(other_than(before.shape()), std::vector<float>(other_than(before.shape()).size()));
     const auto untouched = other;
     if (other.size() != before.size()) {
-      require_refusal(Outcome::bad_argument, "an average fits parameters of its size alone",
+      require_refusal(Result::bad_argument, "an average fits parameters of its size alone",
                       [&] { other.visit([&](auto& w) { average.copy_average_to(w); }); });
       require(other.same_bits(untouched), "parameters of another size are left alone");
     }
@@ -542,7 +542,7 @@ void check_reading(const Average& average, Values<Scalar> weights) {
       const auto x = either[static_cast<Eigen::Index>(i)];
       require(x == static_cast<decltype(x + 0)>(flat[i]) || std::isnan(flat[i]), "average_or is the weights");
     }
-    require_refusal(Outcome::bad_order, "there is nothing to copy before the first fold",
+    require_refusal(Result::bad_order, "there is nothing to copy before the first fold",
                     [&] { weights.visit([&](auto& w) { average.copy_average_to(w); }); });
   }
   require(weights.same_bits(before), "reading leaves the weights alone");
@@ -733,10 +733,10 @@ class Trainer : public Subject {
   }
 
   template <class F>
-  void require_refused_step(Outcome expected, const char* what, F f) {
+  void require_refused_step(Result expected, const char* what, F f) {
     const std::string before = state();
-    const Outcome outcome = attempt(f);
-    require(outcome == expected || (guard_ && outcome == Outcome::bad_order), what);
+    const Result outcome = attempt(f);
+    require(outcome == expected || (guard_ && outcome == Result::bad_order), what);
     require(state() == before, "a step that is refused changes nothing");
   }
 
@@ -744,7 +744,7 @@ class Trainer : public Subject {
 
   void step_along(const Values<Scalar>& gradient) {
     if (guard_) {
-      return require_refused_step(Outcome::bad_order, "no step while an average is swapped in",
+      return require_refused_step(Result::bad_order, "no step while an average is swapped in",
                                   [&] { return take_step(object_, weights_, gradient); });
     }
     const auto before = wide(weights_);
@@ -766,8 +766,8 @@ class Trainer : public Subject {
   void step_with_gradient_of_other_size(Input& input) {
     const auto gradient = values_from<Scalar>(input, other_than(plan_.shape));
     const std::string before = state();
-    const Outcome outcome = attempt([&] { return take_step(object_, weights_, gradient); });
-    require(outcome == Outcome::bad_argument || (guard_ && outcome == Outcome::bad_order),
+    const Result outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+    require(outcome == Result::bad_argument || (guard_ && outcome == Result::bad_order),
             "a gradient has the size of the weights");
     require(state() == before, "a step that is refused changes nothing");
   }
@@ -780,7 +780,7 @@ class Trainer : public Subject {
     auto weights = values_from<Scalar>(input, shape);
     const auto untouched = weights;
     const Values<Scalar> gradient(shape, std::vector<Scalar>(shape.size(), Scalar(1)));
-    require_refused_step(Outcome::bad_argument, "weights keep their size",
+    require_refused_step(Result::bad_argument, "weights keep their size",
                          [&] { return take_step(object_, weights, gradient); });
     require(weights.same_bits(untouched), "a step that is refused moves nothing");
   }
@@ -792,10 +792,10 @@ class Trainer : public Subject {
     if (!asks && !guard_) return step_along(gradient);
     const std::string before = state();
     fault = what;
-    const Outcome outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+    const Result outcome = attempt([&] { return take_step(object_, weights_, gradient); });
     fault = Fault::none;
-    const Outcome expected = what == Fault::throws ? Outcome::injected : Outcome::bad_argument;
-    require(outcome == expected || (guard_ && outcome == Outcome::bad_order), "a schedule that fails fails the step");
+    const Result expected = what == Fault::throws ? Result::injected : Result::bad_argument;
+    require(outcome == expected || (guard_ && outcome == Result::bad_order), "a schedule that fails fails the step");
     require(state() == before, "a step that is refused changes nothing");
   }
 
@@ -805,14 +805,14 @@ class Trainer : public Subject {
       constexpr std::size_t at = decltype(i)::value;
       const auto& average = object_.template averager<at>();
       const std::string before = state();
-      const Outcome outcome = attempt([&] {
+      const Result outcome = attempt([&] {
         const auto guard = weights_.visit([&](auto& w) { return object_.template swap_in<at>(w); });
         require(shows(average, weights_), "the average stands in the place of the weights");
         throw Injected();
         return true;
       });
       const bool possible = average.has_average() && !guard_;
-      require(outcome == (possible ? Outcome::injected : Outcome::bad_order),
+      require(outcome == (possible ? Result::injected : Result::bad_order),
               "an average is swapped in once it is there");
       require(state() == before, "what was swapped in is swapped out again");
     });
@@ -828,8 +828,8 @@ class Trainer : public Subject {
         const auto guard = weights_.visit([&](auto& w) { return averaged.swap_in(w); });
         const std::string within = state();
         require(shows(averaged.averager(), weights_), "the average stands in the place of the weights");
-        const Outcome outcome = attempt([&] { return take_step(object_, weights_, gradient); });
-        require(outcome == Outcome::bad_order, "no step while an average inside is swapped in");
+        const Result outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+        require(outcome == Result::bad_order, "no step while an average inside is swapped in");
         require(state() == within, "a step that is refused changes nothing");
       }
       require(state() == before, "what was swapped in is swapped out again");
@@ -841,12 +841,12 @@ class Trainer : public Subject {
       constexpr std::size_t at = decltype(i)::value;
       const auto& average = object_.template averager<at>();
       const bool possible = average.has_average() && !guard_;
-      const Outcome outcome = attempt([&] {
+      const Result outcome = attempt([&] {
         auto guard = weights_.visit([&](auto& w) { return object_.template swap_in<at>(w); });
         guard_.emplace(std::move(guard));
         return true;
       });
-      require(outcome == (possible ? Outcome::taken : Outcome::bad_order), "an average is swapped in once it is there");
+      require(outcome == (possible ? Result::taken : Result::bad_order), "an average is swapped in once it is there");
       if (possible) require(shows(average, weights_), "the average stands in the place of the weights");
     });
   }
@@ -873,15 +873,15 @@ class Trainer : public Subject {
       is_rate ? optimizer.set_learning_rate(number) : optimizer.set_weight_decay(number);
     };
     const std::string before = state();
-    const Outcome outcome = attempt([&] {
+    const Result outcome = attempt([&] {
       set(innermost(object_));
       return true;
     });
     if (!(number >= 0)) {
-      require(outcome == Outcome::bad_argument && state() == before, "a learning rate or weight decay is at least 0");
+      require(outcome == Result::bad_argument && state() == before, "a learning rate or weight decay is at least 0");
       return;
     }
-    require(outcome == Outcome::taken, "a learning rate or weight decay may be set");
+    require(outcome == Result::taken, "a learning rate or weight decay may be set");
     ++times_set_;
     set(innermost(twin_));
     is_rate ? model_->set_rate(number) : model_->set_weight_decay(number);
@@ -897,10 +897,10 @@ class Trainer : public Subject {
   void load_saved() {
     if (!snapshot_) return;
     const std::string before = state();
-    const Outcome outcome = load(object_, snapshot_->bytes);
-    if (outcome != Outcome::taken) {
+    const Result outcome = load(object_, snapshot_->bytes);
+    if (outcome != Result::taken) {
       const bool was_set = snapshot_->times_set != times_set_;
-      require(guard_ ? outcome == Outcome::bad_order : outcome == Outcome::bad_argument && was_set,
+      require(guard_ ? outcome == Result::bad_order : outcome == Result::bad_argument && was_set,
               "what was saved is loaded, but by other options or while an average is swapped in");
       require(state() == before, "what is refused changes nothing");
       return;
@@ -919,21 +919,21 @@ class Trainer : public Subject {
     const std::tuple<decltype(make(Tag<Averagers>{}, input))...> averagers{make(Tag<Averagers>{}, input)...};
     Object other = std::apply([&](const auto&... each) { return Object(made.first, each.first...); }, averagers);
     const serialize::Bytes bytes = saved(object_);
-    const Outcome outcome = load(other, bytes);
-    require(outcome == Outcome::taken || outcome == Outcome::bad_argument, "other options are refused");
-    require(outcome != Outcome::taken || saved(other) == bytes, "what was loaded is what was saved");
+    const Result outcome = load(other, bytes);
+    require(outcome == Result::taken || outcome == Result::bad_argument, "other options are refused");
+    require(outcome != Result::taken || saved(other) == bytes, "what was loaded is what was saved");
   }
 
   void load_damaged(Input& input) {
     Object other = object_;
-    const Outcome outcome = load(other, damaged(input, saved(object_)));
-    require(outcome == Outcome::taken || outcome == Outcome::bad_argument || outcome == Outcome::truncated,
+    const Result outcome = load(other, damaged(input, saved(object_)));
+    require(outcome == Result::taken || outcome == Result::bad_argument || outcome == Result::truncated,
             "damage is refused, or not seen");
     auto weights = trained_;
     const auto gradient = values_from<Scalar>(input, plan_.shape);
     for (int t = 0; t < 3; ++t) {
-      const Outcome step = attempt([&] { return take_step(other, weights, gradient); });
-      require(step == Outcome::taken || step == Outcome::not_taken || step == Outcome::bad_argument,
+      const Result step = attempt([&] { return take_step(other, weights, gradient); });
+      require(step == Result::taken || step == Result::not_taken || step == Result::bad_argument,
               "what is left can be trained on, or says what does not fit");
     }
   }
@@ -1019,14 +1019,14 @@ class Alone : public Subject {
     if constexpr (requires { object_.start_from(std::vector<Scalar>()); }) {
       auto weights = values_from<Scalar>(input, last_.shape());
       const serialize::Bytes before = saved(object_);
-      const Outcome outcome = attempt([&] {
+      const Result outcome = attempt([&] {
         weights.visit([&](const auto& w) { object_.start_from(w); });
         return true;
       });
       if (model_.count() > 0) {
-        require(outcome == Outcome::bad_order && saved(object_) == before, "a start comes before the first fold");
+        require(outcome == Result::bad_order && saved(object_) == before, "a start comes before the first fold");
       } else {
-        require(outcome == Outcome::taken, "a start may be given");
+        require(outcome == Result::taken, "a start may be given");
         model_.start_from(wide(weights));
       }
     }
@@ -1040,17 +1040,17 @@ class Alone : public Subject {
     const bool asks = model_.scheduled() && (model_.due() || is_before_first);
     const serialize::Bytes before = saved(object_);
     fault = what;
-    const Outcome outcome = attempt([&] {
+    const Result outcome = attempt([&] {
       weights.visit([&](const auto& w) { object_.update(w); });
       return true;
     });
     fault = Fault::none;
     if (asks && what == Fault::throws) {
-      require(outcome == Outcome::injected, "a schedule that fails fails the update");
+      require(outcome == Result::injected, "a schedule that fails fails the update");
     } else if (lacks_start && model_.due()) {
-      require(outcome == Outcome::bad_order, "an average that needs a start asks for one");
+      require(outcome == Result::bad_order, "an average that needs a start asks for one");
     } else {
-      require(outcome == Outcome::taken, "an update is taken");
+      require(outcome == Result::taken, "an update is taken");
       if (lacks_start && is_before_first) model_.start_from(wide(weights));
       model_.fold(wide(last_), wide(weights));
       last_ = weights;
@@ -1063,14 +1063,14 @@ class Alone : public Subject {
     if (!model_.has_average()) return;
     auto weights = values_from<Scalar>(input, other_than(last_.shape()));
     const serialize::Bytes before = saved(object_);
-    require_refusal(Outcome::bad_argument, "weights keep their size",
+    require_refusal(Result::bad_argument, "weights keep their size",
                     [&] { weights.visit([&](const auto& w) { object_.update(w); }); });
     require(saved(object_) == before, "an update that is refused changes nothing");
   }
 
   void load_saved() {
     if (!saved_) return;
-    require(load(object_, saved_->bytes) == Outcome::taken, "what was saved is loaded");
+    require(load(object_, saved_->bytes) == Result::taken, "what was saved is loaded");
     require(saved(object_) == saved_->bytes, "what was loaded is what was saved");
     model_ = saved_->model;
     last_ = saved_->last;
@@ -1079,25 +1079,25 @@ class Alone : public Subject {
   void load_into_other(Input& input) {
     Averager other = make(Tag<Averager>{}, input).first;
     const serialize::Bytes before = saved(other), bytes = saved(object_);
-    const Outcome outcome = load(other, bytes);
-    require(outcome == Outcome::taken || outcome == Outcome::bad_argument, "other options are refused");
-    require(saved(other) == (outcome == Outcome::taken ? bytes : before), "all is loaded, or nothing");
+    const Result outcome = load(other, bytes);
+    require(outcome == Result::taken || outcome == Result::bad_argument, "other options are refused");
+    require(saved(other) == (outcome == Result::taken ? bytes : before), "all is loaded, or nothing");
   }
 
   void load_damaged(Input& input) {
     Averager other = object_;
     const serialize::Bytes before = saved(other);
-    const Outcome outcome = load(other, damaged(input, before));
-    require(outcome == Outcome::taken || outcome == Outcome::bad_argument || outcome == Outcome::truncated,
+    const Result outcome = load(other, damaged(input, before));
+    require(outcome == Result::taken || outcome == Result::bad_argument || outcome == Result::truncated,
             "damage is refused, or not seen");
-    require(outcome == Outcome::taken || saved(other) == before, "all is loaded, or nothing");
+    require(outcome == Result::taken || saved(other) == before, "all is loaded, or nothing");
     auto weights = values_from<Scalar>(input, last_.shape());
     for (int t = 0; t < 3; ++t) {
-      const Outcome update = attempt([&] {
+      const Result update = attempt([&] {
         weights.visit([&](const auto& w) { other.update(w); });
         return true;
       });
-      require(update == Outcome::taken || update == Outcome::bad_argument || update == Outcome::bad_order,
+      require(update == Result::taken || update == Result::bad_argument || update == Result::bad_order,
               "what is left can be used, or says what does not fit");
     }
   }

@@ -40,14 +40,14 @@ struct Run {
 constexpr std::uint64_t not_traced = ~std::uint64_t{0};
 
 /// What became of a child that was to be killed at its k-th stop.
-struct Outcome {
+struct Ending {
   bool ended = false;
   std::vector<std::uint64_t> calls;  // numbers of the system calls that were begun
 };
 
 /// Runs f in a child that stops before and after each of its system calls, and kills it at the k-th stop.
 template <class F>
-Outcome killed_at(int k, F f) {
+Ending killed_at(int k, F f) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(2);
@@ -59,7 +59,7 @@ Outcome killed_at(int k, F f) {
     }
     ::_exit(0);
   }
-  Outcome outcome;
+  Ending outcome;
   int status = 0;
   if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFSTOPPED(status)) {
     outcome.calls.push_back(not_traced);
@@ -104,7 +104,7 @@ TEST_CASE("A save killed at any system call leaves the old file or the new one",
   int as_old = 0, as_new = 0, stops = 0;
   for (int k = 1;; ++k) {
     files::write(path, old_bytes);
-    const Outcome outcome = killed_at(k, [&] { new_run.save_to(path); });
+    const Ending outcome = killed_at(k, [&] { new_run.save_to(path); });
     if (!outcome.calls.empty() && outcome.calls.front() == not_traced) {
       WARN("this system lets no process trace its child");
       return;
@@ -139,7 +139,7 @@ TEST_CASE("A save that is first killed before it is in place, then succeeds, lea
   const files::Directory directory;
   const auto path = directory / "run.polyak";
   const Run run(1);
-  const Outcome outcome = killed_at(9, [&] { run.save_to(path); });
+  const Ending outcome = killed_at(9, [&] { run.save_to(path); });
   if (!outcome.calls.empty() && outcome.calls.front() == not_traced) return;
   CHECK(!std::filesystem::exists(path));
   run.save_to(path);
@@ -155,7 +155,7 @@ TEST_CASE("The bytes are on the disk before the file has its name, and the name 
   const files::Directory directory;
   const auto path = directory / "run.polyak";
   const Run run(1);
-  const Outcome outcome = killed_at(1'000'000, [&] { run.save_to(path); });
+  const Ending outcome = killed_at(1'000'000, [&] { run.save_to(path); });
   if (outcome.calls.size() < 2) return;  // not traced, or a kernel that does not tell
   REQUIRE(outcome.ended);
   std::string order;

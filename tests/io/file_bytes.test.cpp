@@ -1,4 +1,4 @@
-#include <polyak/detail/io/file_bytes.hpp>
+#include <polyak/io/detail/file_bytes.hpp>
 
 #include <cstddef>
 #include <cstring>

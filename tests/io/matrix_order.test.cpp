@@ -1,4 +1,4 @@
-#include <polyak/detail/io/matrix_order.hpp>
+#include <polyak/io/detail/matrix_order.hpp>
 
 #include <Eigen/Core>
 

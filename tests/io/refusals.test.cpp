@@ -1,4 +1,4 @@
-#include <polyak/detail/io/replacement_file.hpp>
+#include <polyak/io/detail/replacement_file.hpp>
 
 #if defined(__linux__)
 

@@ -1,5 +1,5 @@
-#include <polyak/detail/io/file_bytes.hpp>
-#include <polyak/detail/io/replacement_file.hpp>
+#include <polyak/io/detail/file_bytes.hpp>
+#include <polyak/io/detail/replacement_file.hpp>
 
 #include <fcntl.h>
 #include <signal.h>

@@ -56,7 +56,7 @@ VectorXf ship(const std::filesystem::path& path, Eigen::Index size) {
 // [/checkpoint]
 
 /// A layer trained by AdamW, averaged twice.
-struct Layer {
+struct DenseLayer {
   MatrixXf w = MatrixXf::Constant(3, 4, 1);
   VectorXf b = VectorXf::Constant(3, -1);
   Averaged<AdamW<float>, Ema<>, Swa<>> opt{AdamW<float>{{.learning_rate = Cosine{{.initial = 0.1, .steps = 40}}}},
@@ -70,7 +70,7 @@ struct Layer {
       opt.step(ParameterSet{w, b}, ParameterSet{dw, db});
     }
   }
-  friend bool same(const Layer& x, const Layer& y) {
+  friend bool same(const DenseLayer& x, const DenseLayer& y) {
     return same_bits(x.w, y.w) && same_bits(x.b, y.b) && x.opt.average<0>() == y.opt.average<0>() &&
            x.opt.average<1>() == y.opt.average<1>();
   }
@@ -102,7 +102,7 @@ TEST_CASE("A run that breaks off and is started again learns what it would have 
 TEST_CASE("A run with two averages goes on from a checkpoint bit for bit", "[checkpoint]") {
   const files::Directory directory;
   const auto path = directory / "run.polyak";
-  Layer whole, half, loaded;
+  DenseLayer whole, half, loaded;
   whole.train(0, 30);
   half.train(0, 13);
   save(path, named("layers", ParameterSet{half.w, half.b}), named("opt", half.opt));

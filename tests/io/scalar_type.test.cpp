@@ -1,4 +1,4 @@
-#include <polyak/detail/io/scalar_type.hpp>
+#include <polyak/io/detail/scalar_type.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include <polyak/detail/io/xxh64.hpp>
+#include <polyak/io/detail/xxh64.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,10 +1,15 @@
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/schedules.hpp>
+#include <polyak/wrappers/wrapper.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -445,27 +450,64 @@ TEST_CASE("divergence is data, not an error") {
   CHECK(sgd.steps() == 2);
 }
 
+namespace {
+
+/// A fold of slices that sees how many steps are counted while one is under way.
+struct Counted {
+  const Sgd<>* sgd;
+  std::uint64_t expected;
+  bool* wrong;
+  template <class Weight>
+  void before(std::size_t, std::span<const Weight>) const noexcept {
+    *wrong |= sgd->steps() != expected;
+  }
+  template <class Weight>
+  void after(std::size_t, std::span<const Weight>) const noexcept {
+    *wrong |= sgd->steps() != expected;
+  }
+};
+
+/// Has every step of its optimizer seen by such a fold.
+class Watched : public Wrapper<Watched, Sgd<>> {
+ public:
+  static constexpr std::string_view name = "Watched";
+  explicit Watched(Sgd<> sgd) : Wrapper<Watched, Sgd<>>(std::move(sgd)) {}
+  Outcome advance(const auto& step) {
+    const Counted counted{&optimizer_, optimizer_.steps(), &wrong};
+    return polyak::advance(optimizer_, step, counted);
+  }
+  bool wrong = false;
+};
+
+template <class T>
+std::vector<std::span<T>> pieces(std::span<T> all, std::size_t length) {
+  std::vector<std::span<T>> result;
+  for (std::size_t from = 0; from < all.size(); from += length) {
+    result.push_back(all.subspan(from, std::min(length, all.size() - from)));
+  }
+  return result;
+}
+
+}  // namespace
+
 TEST_CASE("a step over slices is the step over the whole") {
   for (const Eigen::Index n : {1, 31, 32, 33, 511, 512, 513, 1300}) {
     support::Random random(static_cast<std::uint64_t>(n));
     Sgd whole{{.learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.01}};
-    Sgd sliced = whole;
+    Sgd in_pieces = whole;
+    Watched sliced{whole};
     VectorXd a = random.vector(n);
-    VectorXd b = a;
+    VectorXd b = a, c = a;
+    auto parts = pieces(flat(c), 7);
     for (int t = 0; t < 3; ++t) {
       const VectorXd grad = random.vector(n);
       whole.step(a, grad);
-      const Slice<double> all{0, 0, flat(b), grad.data()};
-      const Layout layout({static_cast<std::size_t>(n), 1});
-      auto update = sliced.begin_step(StepView<double>(layout, all));
-      for (std::size_t from = 0; from < flat(b).size(); from += 7) {
-        update(all.sub(from, std::min<std::size_t>(7, flat(b).size() - from)));
-      }
-      CHECK(sliced.steps() == static_cast<std::uint64_t>(t));
-      CHECK(update.taken());
-      update.commit();
-      CHECK(sliced.steps() == static_cast<std::uint64_t>(t) + 1);
+      CHECK(sliced.step(b, grad));
+      CHECK(in_pieces.step(parts, pieces(flat(grad), 7)));
+      CHECK(sliced.optimizer().steps() == static_cast<std::uint64_t>(t) + 1);
     }
+    CHECK_FALSE(sliced.wrong);
     CHECK(support::same_bits(a, b));
+    CHECK(support::same_bits(a, c));
   }
 }

@@ -1,6 +1,8 @@
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "catch.hpp"
 #include "parts/averagers.hpp"
@@ -70,6 +72,37 @@ TEST_CASE("schedules refuse options out of range") {
   const auto check = [](auto row) {
     check_row(row, [](const auto& options) { (void)parts::made<decltype(row)>(options); });
   };
+  parts::for_each(parts::schedules, check);
+  parts::for_each(parts::decays, check);
+}
+
+namespace {
+
+/// The names in an Options struct's own table, and in the row.
+template <class Row>
+void check_names(Row row) {
+  using Options = typename Row::Options;
+  if constexpr (requires(const Options& o) { o.for_each_option(detail::AnyOption()); }) {
+    std::set<std::string> stated, tested;
+    const auto options = parts::base<Row>();
+    options.for_each_option([&](std::string_view name, const auto&, const auto&...) { stated.emplace(name); });
+    for (const parts::Option& option : row.options) {
+      const std::string_view option_name = option.name;
+      // Those of blocks are the same for all optimizers, and a relative width becomes a gamma.
+      if (option_name.find("block") == option_name.npos && option_name != "relative_width") tested.emplace(option_name);
+    }
+    INFO(row.name);
+    CHECK(stated == tested);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the table of parts has every option that a part states, and no other") {
+  const auto check = [](auto row) { check_names(row); };
+  parts::for_each(parts::optimizers, check);
+  parts::for_each(parts::averagers, check);
+  parts::for_each(parts::wrappers, check);
   parts::for_each(parts::schedules, check);
   parts::for_each(parts::decays, check);
 }

@@ -7,8 +7,9 @@ cmake_minimum_required(VERSION 3.24)
 # What is declared in the headers of parts and is no part.
 set(no_parts
     Hyperparameter Decay  # a number or a schedule: schedules and decays are tried inside them
-    Average Averager default_shadow Cadence Compensated  # what averagers are made of
+    Average Averager default_shadow Cadence GainSequence Compensated  # what averagers are made of
     UniformGain EmaGain PolynomialGain PowerGain AnytimeGain CallableGain  # each the gain of an averager that has a row
+    Wrapper  # what wrappers are made of
     Guarded)  # wraps an averager, and its own tests are about where it behaves otherwise
 
 file(GLOB tables ${SOURCE_DIR}/tests/parts/*.hpp)
@@ -29,9 +30,9 @@ foreach(header IN LISTS headers)
   file(STRINGS ${SOURCE_DIR}/include/${header} lines REGEX "^(class|struct|namespace|}  // namespace) ")
   set(inside_detail FALSE)
   foreach(line IN LISTS lines)
-    if(line MATCHES "^namespace detail")
+    if(line MATCHES "^namespace (polyak::)?detail")
       set(inside_detail TRUE)
-    elseif(line MATCHES "^}  // namespace detail")
+    elseif(line MATCHES "^}  // namespace (polyak::)?detail")
       set(inside_detail FALSE)
     elseif(NOT inside_detail AND line MATCHES "^(class|struct) ([A-Za-z0-9_]+)( |$)")
       set(name ${CMAKE_MATCH_2})

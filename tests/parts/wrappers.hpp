@@ -33,7 +33,7 @@ struct ClipValue {
 struct SkipNonFinite {
   template <class Optimizer>
   using type = polyak::SkipNonFinite<Optimizer>;
-  struct Options {};
+  using Options = SkipNonFiniteOptions;
   static constexpr const char* name = "SkipNonFinite";
   static constexpr std::array<Option, 0> options{};
   static std::vector<Options> variants() { return {{}}; }

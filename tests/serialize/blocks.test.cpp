@@ -18,25 +18,25 @@ namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-struct Layer {
+struct DenseLayer {
   Matrix weights = Matrix::Ones(3, 4);
   Eigen::VectorXf bias = Eigen::VectorXf::Ones(5);
 };
 
 template <class Object>
 void check_sets(const Object& fresh) {
-  std::vector<Layer> gradients(12);
+  std::vector<DenseLayer> gradients(12);
   support::Random random(7);
   for (auto& each : gradients) {
     for (float& x : each.weights.reshaped()) x = static_cast<float>(random.normal());
     each.bias = random.vector<float>(5);
   }
   serialize::check_resuming(
-      fresh, Layer(), gradients.size(),
-      [&](Object& object, Layer& layer, std::size_t t) {
+      fresh, DenseLayer(), gradients.size(),
+      [&](Object& object, DenseLayer& layer, std::size_t t) {
         object.step(ParameterSet{layer.weights, layer.bias}, ParameterSet{gradients[t].weights, gradients[t].bias});
       },
-      [](const Object& object, const Layer& layer) {
+      [](const Object& object, const DenseLayer& layer) {
         Digest digest;
         digest.add_matrix(layer.weights);
         digest.add_matrix(layer.bias);
@@ -57,7 +57,7 @@ TEST_CASE("sets of blocks go on where they were saved", "[serialize]") {
 
 TEST_CASE("the shapes of blocks are saved", "[serialize]") {
   Averaged opt{Sgd<float>{}, Ema<>{}};
-  Layer layer;
+  DenseLayer layer;
   layer.weights = Matrix::Random(3, 4);
   opt.step(ParameterSet{layer.weights, layer.bias}, ParameterSet{layer.weights, layer.bias});
   Averaged loaded{Sgd<float>{}, Ema<>{}};
@@ -65,9 +65,14 @@ TEST_CASE("the shapes of blocks are saved", "[serialize]") {
   CHECK(loaded.average_block(0) == opt.average_block(0));
   CHECK(loaded.average_block(0).rows() == 3);
   Eigen::MatrixXf turned = Eigen::MatrixXf::Ones(4, 4);
-  CHECK(support::error_of([&] {
-          loaded.step(ParameterSet{turned, layer.bias}, ParameterSet{turned, layer.bias});
-        }) == "invalid_argument: polyak::Sgd: parameters must keep the size of block 0, 3x4, got 4x4");
+  const auto refused = [&](auto& optimizer) {
+    return support::error_of([&] {
+      optimizer.step(ParameterSet{turned, layer.bias}, ParameterSet{turned, layer.bias});
+    });
+  };
+  CHECK(refused(loaded) == "invalid_argument: polyak::Ema: parameters must keep the size of block 0, 3x4, got 4x4");
+  CHECK(refused(loaded.optimizer()) ==
+        "invalid_argument: polyak::Sgd: parameters must keep the size of block 0, 3x4, got 4x4");
 }
 
 TEST_CASE("arrays are handed over by name to an archive that takes them", "[serialize]") {

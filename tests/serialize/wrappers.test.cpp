@@ -52,8 +52,7 @@ class Latest {
         owner->average_[static_cast<Eigen::Index>(offset + i)] = static_cast<double>(weights[i]);
       }
     }
-    bool idle() const noexcept { return false; }
-    void commit() const noexcept { ++owner->count_; }
+    void commit(Outcome&) const noexcept { ++owner->count_; }
   };
   Fold begin_fold(const Layout& layout) {
     if (count_ == 0) average_.setZero(static_cast<Eigen::Index>(layout.size()));

@@ -32,9 +32,9 @@ struct Input {
 template <class Options, class Averager>
 class Model {
  public:
-  Model(Options options, Averager averager)
+  Model(Options options, const Averager& averager)
       : options_(std::move(options)),
-        averager_(std::move(averager)),
+        gains_(averager.gains()),
         weights_(
             Matrix::Zero(static_cast<Eigen::Index>(options_.features), static_cast<Eigen::Index>(options_.outputs))),
         average_(weights_),
@@ -50,9 +50,9 @@ class Model {
   }
 
   void step(const Input& x, std::span<const double> derivatives) {
-    const auto fold = averager_.begin_gain();
+    const auto next = gains_.next();
     const long double rate = options_.learning_rate(steps_++);
-    if (!averager_.has_average()) {  // where the first gain is below 1, the average starts from here
+    if (gains_.count() == 0) {  // where the first gain is below 1, the average starts from here
       average_ = weights_;
       average_intercept_ = intercept_;
     }
@@ -69,12 +69,12 @@ class Model {
         intercept_[o] += move(rate * static_cast<long double>(options_.intercept_rate), derivative, intercept_sums_[o]);
       }
     }
-    if (!fold.idle()) {
-      const long double gain = fold.gain();
+    if (next.due()) {
+      const long double gain = next.gain();
       average_ += gain * (weights_ - average_);
       average_intercept_ += gain * (intercept_ - average_intercept_);
     }
-    fold.commit();
+    gains_.commit(next);
   }
 
   [[nodiscard]] long double score(const Input& x, Eigen::Index output = 0) const {
@@ -135,7 +135,7 @@ class Model {
   }
 
   Options options_;
-  Averager averager_;
+  std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())> gains_;
   std::uint64_t steps_ = 0;
   Matrix weights_, average_, paid_, sums_;
   Vector intercept_, average_intercept_, intercept_sums_;

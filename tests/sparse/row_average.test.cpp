@@ -35,20 +35,20 @@ constexpr Eigen::Index n_cols = 3;
 template <class Averager>
 class Definition {
  public:
-  explicit Definition(Averager averager) : averager_(std::move(averager)) {}
+  explicit Definition(const Averager& averager) : gains_(averager.gains()) {}
 
   void before(const LongMatrix& table) {
-    if (!averager_.has_average()) average_ = table;
+    if (gains_.count() == 0) average_ = table;
   }
   void after(const LongMatrix& table) {
-    const auto fold = averager_.begin_gain();
-    if (!fold.idle()) average_ += static_cast<long double>(fold.gain()) * (table - average_);
-    fold.commit();
+    const auto next = gains_.next();
+    if (next.due()) average_ += static_cast<long double>(next.gain()) * (table - average_);
+    gains_.commit(next);
   }
   [[nodiscard]] const LongMatrix& average() const { return average_; }
 
  private:
-  Averager averager_;
+  std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())> gains_;
   LongMatrix average_;
 };
 

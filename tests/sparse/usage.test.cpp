@@ -52,17 +52,20 @@ void attract(MatrixXd& table, Average& average, std::span<const int> words) {
 class HalfWay {
  public:
   struct Fold {
-    HalfWay* owner;
     [[nodiscard]] double gain() const noexcept { return 0.5; }
-    [[nodiscard]] bool idle() const noexcept { return false; }
-    void commit() const noexcept { owner->used_ = true; }
+    [[nodiscard]] bool due() const noexcept { return true; }
   };
-  Fold begin_gain() { return {this}; }
-  [[nodiscard]] bool has_average() const noexcept { return used_; }
-  [[nodiscard]] bool in_use() const noexcept { return used_; }
+  class Gains {
+   public:
+    [[nodiscard]] Fold next() const noexcept { return {}; }
+    void commit(const Fold&) noexcept { ++count_; }
+    [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
 
- private:
-  bool used_ = false;
+   private:
+    std::uint64_t count_ = 0;
+  };
+  [[nodiscard]] Gains gains() const noexcept { return {}; }
+  [[nodiscard]] bool in_use() const noexcept { return false; }
 };
 
 }  // namespace

@@ -1,21 +1,60 @@
-#include <polyak/polyak.hpp>
-
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <limits>
+#include <mutex>
 #include <random>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
+
+// Steps shared by threads of the standard library as OpenMP's would share them, which ThreadSanitizer understands,
+// where it does not know the locks of OpenMP. Built and run once more under it. So these take the place of what the
+// library has for a compiler without OpenMP; all that includes it comes after.
+
+#define in_parts in_parts_by_one
+#define one_at_a_time one_alone
+#include <polyak/detail/parallel.hpp>
+#undef in_parts
+#undef one_at_a_time
+
+namespace polyak::detail {
+
+inline std::size_t number_of_threads = 1;
+
+template <FloatingPoint Scalar, class ForEachBlock, class Body>
+void in_parts(std::size_t size, const ForEachBlock& for_each_block, const Body& body) noexcept {
+  const auto take = [&](Share share) {
+    for_each_block([&](const auto& block) {
+      const Part part = part_of<Scalar>(share, size, block.offset, block.params.size());
+      if (part.from < part.to) body(block.sub(part.from, part.to - part.from));
+    });
+  };
+  if (number_of_threads == 1) return take({});
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < number_of_threads; ++i) threads.emplace_back(take, Share{i, number_of_threads});
+}
+
+template <class F>
+void one_at_a_time(const F& f) noexcept {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  f();
+}
+
+}  // namespace polyak::detail
+
+#include <polyak/polyak.hpp>
 
 #include "parts/optimizers.hpp"
 #include "parts/wrappers.hpp"
-
-// Steps shared by threads of the standard library as OpenMP's would share them, which ThreadSanitizer understands,
-// where it does not know the locks of OpenMP. Built and run once more under it.
 
 namespace {
 
@@ -37,23 +76,19 @@ bool same_bits(const std::vector<std::vector<double>>& a, const std::vector<std:
   return true;
 }
 
+/// What a step by so many threads says.
 template <class Optimizer>
-bool step_by_threads(Optimizer& optimizer, std::vector<std::vector<double>>& params,
-                     const std::vector<std::vector<double>>& grad, std::size_t count) {
-  return detail::with_view(params, grad, "shares", [&](const auto& view) {
-    auto update = optimizer.begin_step(view);
-    static_assert(Concurrent<decltype(update)>);
-    {
-      std::vector<std::jthread> threads;
-      for (std::size_t i = 0; i < count; ++i) {
-        threads.emplace_back([&update, &view, share = detail::Share{i, count}] {
-          detail::for_each_in(share, view, [&](const auto& slice) { update(slice); });
-        });
-      }
-    }
-    update.commit();
-    return update.taken();
-  });
+std::string step_by(std::size_t threads, Optimizer& optimizer, std::vector<std::vector<double>>& params,
+                    const std::vector<std::vector<double>>& gradient) {
+  detail::number_of_threads = threads;
+  try {
+    const bool taken = optimizer.step(params, gradient);
+    detail::number_of_threads = 1;
+    return taken ? "taken" : "not taken";
+  } catch (const std::runtime_error& error) {
+    detail::number_of_threads = 1;
+    return error.what();
+  }
 }
 
 /// Whether steps by 1, 2, 3, 4 and 7 threads are the same to the last bit as steps.
@@ -67,7 +102,7 @@ bool check(std::string_view name, const Optimizer& fresh) {
     auto twin = theta;
     const auto gradient = numbers(sizes, 2);
     for (int t = 0; t < 5; ++t) {
-      good = good && plain.step(theta, gradient) == step_by_threads(shared, twin, gradient, count);
+      good = good && step_by(1, plain, theta, gradient) == step_by(count, shared, twin, gradient);
       good = good && same_bits(theta, twin);
     }
     if constexpr (requires { plain.template average<0>(); }) {
@@ -85,10 +120,36 @@ bool check_averaged(std::string_view name, const Optimizer& optimizer) {
   return check(name, optimizer) && check(name, averaged);
 }
 
+/// Folds that look at all weights first, averages that wait for them, and what they say of several bad numbers.
+bool check_guarded() {
+  const Sgd sgd{{.learning_rate = 0.5}};
+  const Guarded<Ema<>> skips{Ema{{.decay = 0.5}}};
+  const Guarded<Ema<>> raises{Ema{{.decay = 0.5}}, {.non_finite = NonFinite::raise}};
+  const auto spoil = [](std::vector<std::vector<double>>& theta) {
+    for (const std::size_t at : {8999, 4000, 4001}) theta[5][at] = -std::numeric_limits<double>::infinity();
+  };
+  const Averaged inside{Lookahead{Averaged{sgd, skips, TailAverage{}}, {.every = 2}}, raises, Lawa{{.window = 2}}};
+  bool good = check("guarded", Averaged{sgd, skips, raises}) && check("guarded inside and out", inside);
+  const std::vector<std::size_t> sizes{0, 5000, 1, 513, 0, 9000, 64};
+  for (const std::size_t count : {1, 2, 7}) {
+    auto opt = inside;
+    auto theta = numbers(sizes, 1);
+    const auto gradient = numbers(sizes, 2);
+    good = good && step_by(count, opt, theta, gradient) == "taken";
+    spoil(theta);
+    good = good && step_by(count, opt, theta, gradient) ==
+                       "polyak::Ema: weights must be finite to be averaged, got -inf in coordinate 4000 of block 5 at "
+                       "step 2";
+    good = good && opt.optimizer().optimizer().averager<0>().skipped() == 1 && opt.averager<0>().skipped() == 1;
+  }
+  if (!good) std::cerr << "a guard is changed by threads\n";
+  return good;
+}
+
 }  // namespace
 
 int main() {
-  bool good = true;
+  bool good = check_guarded();
   const auto check_each = [&good](std::string_view name, const auto& optimizer) {
     good = check_averaged(name, optimizer) && good;
   };

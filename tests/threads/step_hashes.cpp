@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,7 @@
 
 #include <cfenv>
 #include <set>
+#include <span>
 #endif
 
 // Prints a hash of weights and averages after some steps, a line a case. step_hashes.cmake compares what it prints when
@@ -66,6 +68,7 @@ void add_averages(Hash& hash, const Optimizer& optimizer) {
 }
 template <class Optimizer, class... Averagers>
 void add_averages(Hash& hash, const Averaged<Optimizer, Averagers...>& optimizer) {
+  add_averages(hash, optimizer.optimizer());
   [&]<std::size_t... Is>(std::index_sequence<Is...>) {
     ((optimizer.template has_average<Is>() ? hash.add(optimizer.template average<Is>()) : void()), ...);
   }(std::index_sequence_for<Averagers...>());
@@ -147,6 +150,28 @@ void run_wrapped(const std::string& name, const Optimizer& optimizer) {
               Averaged{Accumulate{ClipNorm{Lookahead{optimizer, {.every = 2}}}}, TailAverage{}});
 }
 
+/// Folds that look at all weights first, averages that wait for them, and which number they name of several bad ones.
+void run_guarded() {
+  const Sgd sgd{{.learning_rate = 0.125}};
+  const Ema ema{{.decay = 0.5}};
+  run_averager("Guarded Ema", Guarded{ema});
+  run<double>("Averaged around Lookahead around guarded averages",
+              Averaged{Lookahead{Averaged{sgd, Guarded{ema}, Guarded{Lawa{{.window = 2}}}, ema}, {.every = 2}},
+                       Guarded{TailAverage{}}, ema},
+              large_layouts);
+  std::vector<double> weights = numbers<double>(917'509, 1);
+  const std::vector<double> gradient = numbers<double>(917'509, 2);
+  Averaged raises{sgd, Guarded{ema, {.non_finite = NonFinite::raise}}};
+  raises.step(weights, gradient);
+  for (const std::size_t bad : {900'001, 300'007, 300'006, 600'000}) weights[bad] = 1 / weights[bad] * 1e308 * 1e308;
+  try {
+    raises.step(weights, gradient);
+    std::cout << "nothing was raised\n";
+  } catch (const std::runtime_error& error) {
+    std::cout << error.what() << '\n';
+  }
+}
+
 template <class Scalar>
 void run_scalar(std::string_view name) {
   run<Scalar>(name, Averaged{Sgd<Scalar>{{.learning_rate = 0.125, .momentum = 0.5}}, Ema<wide_t<Scalar>>{}});
@@ -155,34 +180,60 @@ void run_scalar(std::string_view name) {
 
 #if defined(_OPENMP) && (!defined(POLYAK_USE_OPENMP) || POLYAK_USE_OPENMP)
 
-/// Notes which threads moved what; Concurrent, or not.
-template <bool IsConcurrent>
-class Witness {
+/// Which threads came by.
+class Threads {
  public:
-  using scalar_type = double;
-  struct Update {
-    static constexpr bool concurrent = IsConcurrent;
-    Witness* witness;
-    void operator()(const Slice<double>& slice) const noexcept {
-      const int thread = omp_get_thread_num();
+  void note() noexcept {
+    const int thread = omp_get_thread_num();
 #pragma omp critical
-      witness->threads.insert(thread);
-      for (double& x : slice.params) x = 1 / x;
-    }
-    static bool taken() noexcept { return true; }
-    static void commit() noexcept {}
-  };
-  Update begin_step(const StepView<double>&) { return {this}; }
+    seen_.insert(thread);
+  }
+  [[nodiscard]] std::size_t count() const { return seen_.size(); }
 
-  std::set<int> threads;
+ private:
+  std::set<int> seen_;
 };
 
-template <bool IsConcurrent>
-std::size_t threads_of_step(std::size_t n, double value) {
-  Witness<IsConcurrent> witness;
-  std::vector<double> weights(n, value);
-  detail::step_in_slices(witness, weights, weights, "Witness");
-  return witness.threads.size();
+/// A layer that notes which threads moved what.
+class Witness : public OptimizerLayer<Witness> {
+ public:
+  using scalar_type = double;
+  static constexpr std::string_view name = "Witness";
+
+  template <class Step, class... Folds>
+  Outcome advance(const Step& step, const Folds&... folds) {
+    const auto visit = [this](const auto& slice, const auto& f) {
+      threads.note();
+      f([weights = slice.params.data()](std::size_t i) noexcept { return weights[i] = 1 / weights[i]; });
+    };
+    move_and_fold(step, visit, folds...);
+    return {.taken = true};
+  }
+
+  Threads threads;
+};
+
+/// An average of nothing that notes which threads folded what.
+class WitnessAverage {
+ public:
+  struct Fold {
+    Threads* threads;
+    void before(std::size_t, std::span<const double>) const noexcept {}
+    void after(std::size_t, std::span<const double>) const noexcept { threads->note(); }
+    void commit(Outcome&) const noexcept {}
+  };
+  Fold begin_fold(const Layout&) { return {&threads}; }
+  [[nodiscard]] bool has_average() const { return true; }
+  [[nodiscard]] double average() const { return 0; }
+
+  Threads threads;
+};
+
+std::size_t threads_of_step(std::size_t n) {
+  Witness witness;
+  std::vector<double> weights(n, 1);
+  witness.step(weights, weights);
+  return witness.threads.count();
 }
 
 bool check(bool holds, std::string_view what) {
@@ -194,20 +245,31 @@ bool check(bool holds, std::string_view what) {
 bool check_threads() {
   const auto most = static_cast<std::size_t>(omp_get_max_threads());
   const std::size_t large = 16 * detail::grain;
-  bool good = check(threads_of_step<true>(large, 1) == most, "a large step is taken by all threads");
-  good = check(threads_of_step<true>(2 * detail::grain - 1, 1) == 1, "a small step is taken by one thread") && good;
-  good = check(threads_of_step<false>(large, 1) == 1, "an update must say that it is concurrent") && good;
+  bool good = check(threads_of_step(large) == most, "a large step is taken by all threads");
+  good = check(threads_of_step(2 * detail::grain - 1) == 1, "a small step is taken by one thread") && good;
   bool alone = true;
 #pragma omp parallel reduction(&& : alone)
-  alone = omp_get_num_threads() == 1 || threads_of_step<true>(large, 1) == 1;
+  alone = omp_get_num_threads() == 1 || threads_of_step(large) == 1;
   good = check(alone, "inside a team a step is taken by one thread") && good;
+
+  // A guard has all weights looked at before it folds, and what is around it wait: both by all threads.
+  const auto weights_and_step = [&](auto opt) {
+    std::vector<double> weights(large, 1);
+    for (int t = 0; t < 2; ++t) opt.step(weights, weights);
+    return opt;
+  };
+  const auto guarded = weights_and_step(Averaged{Witness(), Guarded{Ema{}}, WitnessAverage()});
+  good = check(guarded.optimizer().threads.count() == most && guarded.averager<1>().threads.count() == most,
+               "a step with a guarded average is taken by all threads") &&
+         good;
+  const auto around = weights_and_step(Averaged{Averaged{Witness(), Guarded{Ema{}}}, WitnessAverage()});
+  good = check(around.averager().threads.count() == most, "what waits for a guard is folded by all threads") && good;
 
   // Modes of the calling thread hold in all, and what is raised in any is told.
   const auto sum_rounded = [&](int mode) {
     std::fesetround(mode);
     std::vector<double> weights(large, 3);
-    Witness<true> witness;
-    detail::step_in_slices(witness, weights, weights, "Witness");
+    Witness().step(weights, weights);
     std::fesetround(FE_TONEAREST);
     bool same = true;
     for (const double x : weights) same = same && x == weights[0];
@@ -218,9 +280,8 @@ bool check_threads() {
          good;
   std::vector<double> weights(large, 1);
   weights.back() = 0;
-  Witness<true> witness;
   std::feclearexcept(FE_ALL_EXCEPT);
-  detail::step_in_slices(witness, weights, weights, "Witness");
+  Witness().step(weights, weights);
   good = check(std::fetestexcept(FE_DIVBYZERO) != 0, "floating-point exceptions are told") && good;
   return good;
 }
@@ -243,6 +304,7 @@ int main() {
   run<float>("large", Sgd<float>{{.learning_rate = 0.125, .momentum = 0.5}}, large_layouts);
   run_wrapped("Sgd", Sgd{{.learning_rate = 0.125, .momentum = 0.5}});
   run_wrapped("AdamW", AdamW{});
+  run_guarded();
   run_scalar<float>("float");
   run_scalar<long double>("long double");
   run_scalar<Eigen::half>("half");

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "optimizers/checks.hpp"
@@ -74,12 +75,35 @@ TEST_CASE("the optimizer and its schedules tick once for k gradients") {
       Sgd{{.learning_rate = logged(asked, 1), .momentum = logged(momenta, 0), .weight_decay = logged(decays, 0)}},
       {.micro_batches = 2}};
   CHECK(places(accumulate, {1, 3, 1, 1, 5}) == Values{8, 6, 6, 5, 5});
-  // The rate of a step is asked for when its first gradient comes, to refuse what is bad, and when it is taken.
-  CHECK(asked == std::vector<std::uint64_t>{0, 0, 1, 1, 2});
+  // For the steps that are taken, and for no others.
+  CHECK(asked == std::vector<std::uint64_t>{0, 1});
   CHECK(decays == asked);
   CHECK(momenta == asked);
   CHECK(accumulate.optimizer().steps() == 2);
   CHECK(accumulate.pending() == 1);
+}
+
+TEST_CASE("behind Accumulate schedules are asked for the steps that are taken, and for no others") {
+  std::vector<std::uint64_t> rates, decays;
+  const auto check = [&](auto optimizer) {
+    rates.clear();
+    decays.clear();
+    const auto decay = [&](std::uint64_t k) {
+      decays.push_back(k);
+      return 0.5;
+    };
+    Accumulate accumulate{Averaged{ClipValue{std::move(optimizer)}, Ema{{.decay = decay}}}, {.micro_batches = 3}};
+    places(accumulate, {1, 1, 1, 1, 1, 1, 1, 1});
+    CHECK(rates == std::vector<std::uint64_t>{0, 1});
+    CHECK(decays == std::vector<std::uint64_t>{0, 1});
+  };
+  const Sgd sgd{{.learning_rate = [&](std::uint64_t t) {
+    rates.push_back(t);
+    return 1.0;
+  }}};
+  check(sgd);
+  check(whole_step(sgd));
+  check(Accumulate{sgd, {.micro_batches = 1}});
 }
 
 TEST_CASE("an average around Accumulate folds once per real step, one inside too") {
@@ -256,23 +280,27 @@ TEST_CASE("Accumulate takes two micro-batches to a step by default") {
   CHECK(Accumulate{Sgd{}}.options().micro_batches == 2);
 }
 
-TEST_CASE("what the optimizer refuses, it refuses of the first micro-batch") {
+TEST_CASE("what the optimizer refuses, it refuses in the step, and the gradient at hand is not added") {
   std::vector<VectorXd> theta{one(8), one(8)};
   const std::vector<VectorXd> gradient{one(1), one(1)};
   Accumulate groups{AdamW{{.blocks = std::vector<BlockOptions>(3)}}, {.micro_batches = 3}};
+  groups.step(theta, gradient);
+  groups.step(theta, gradient);
   CHECK(error_of([&] { groups.step(theta, gradient); }) ==
         "invalid_argument: polyak::AdamW: options for each block need as many blocks, 3, got 2");
-  CHECK(groups.pending() == 0);
+  CHECK(groups.pending() == 2);
 
   Accumulate accumulate{Sgd{{.learning_rate = 1}}, {.micro_batches = 2}};
+  accumulate.step(theta, gradient);
   CHECK(error_of([&] {
           accumulate.step(ParameterSet{theta[0], theta[0]}, gradient);
         }) == "invalid_argument: polyak::Sgd: block 1 must not overlap block 0 of the parameters");
-  accumulate.step(theta, gradient);
+  CHECK(accumulate.pending() == 1);
   accumulate.step(theta, gradient);
   std::vector<VectorXd> longer{VectorXd::Ones(2), one(1)};
   CHECK(error_of([&] { accumulate.step(longer, longer); }) ==
-        "invalid_argument: polyak::Sgd: parameters must keep the size of block 0, 1x1, got 2x1");
+        "invalid_argument: polyak::Accumulate: parameters must keep the size of block 0, 1x1, got 2x1");
+  CHECK(accumulate.pending() == 0);
   accumulate.step(theta, gradient);
   CHECK(accumulate.step(theta, gradient));
   CHECK(theta[0] == one(6));

@@ -32,7 +32,7 @@ using Eigen::VectorXd;
 namespace {
 
 /// A step, as the models see it: true where it is taken.
-using Step = std::function<bool(VectorXd&, const VectorXd&)>;
+using ModelStep = std::function<bool(VectorXd&, const VectorXd&)>;
 
 /// The mean of what it is shown.
 struct Mean {
@@ -40,7 +40,7 @@ struct Mean {
   VectorXd value;
 };
 
-Step model_of_sgd(double rate, double momentum) {
+ModelStep model_of_sgd(double rate, double momentum) {
   return [=, velocity = VectorXd()](VectorXd& theta, const VectorXd& g) mutable {
     if (velocity.size() == 0) velocity = VectorXd::Zero(g.size());
     velocity = momentum * velocity + g;
@@ -49,7 +49,7 @@ Step model_of_sgd(double rate, double momentum) {
   };
 }
 
-Step model_of_average(Step inner, Mean& mean) {
+ModelStep model_of_average(ModelStep inner, Mean& mean) {
   return [inner, &mean](VectorXd& theta, const VectorXd& g) {
     if (!inner(theta, g)) return false;
     if (++mean.count == 1) mean.value = theta;
@@ -64,7 +64,7 @@ constexpr std::uint64_t micro_batches = 2, every = 3;
 struct NormClipping {
   static constexpr const char* name = "ClipNorm";
   static auto wrap(auto inner) { return ClipNorm{std::move(inner), {.max_norm = max_norm}}; }
-  static Step model(Step inner) {
+  static ModelStep model(ModelStep inner) {
     return [=](VectorXd& theta, const VectorXd& g) {
       const double scale = max_norm / (g.norm() + 1e-6);
       return inner(theta, scale > 1 ? g : VectorXd(scale * g));
@@ -75,7 +75,7 @@ struct NormClipping {
 struct ValueClipping {
   static constexpr const char* name = "ClipValue";
   static auto wrap(auto inner) { return ClipValue{std::move(inner), {.max_value = max_value}}; }
-  static Step model(Step inner) {
+  static ModelStep model(ModelStep inner) {
     return [=](VectorXd& theta, const VectorXd& g) {
       VectorXd clipped = g;
       for (double& x : clipped) x = std::isnan(x) ? x : std::clamp(x, -max_value, max_value);
@@ -87,7 +87,7 @@ struct ValueClipping {
 struct Accumulation {
   static constexpr const char* name = "Accumulate";
   static auto wrap(auto inner) { return Accumulate{std::move(inner), {.micro_batches = micro_batches}}; }
-  static Step model(Step inner) {
+  static ModelStep model(ModelStep inner) {
     return [=, sum = VectorXd(), count = std::uint64_t(0)](VectorXd& theta, const VectorXd& g) mutable {
       sum = count == 0 ? g : VectorXd(sum + g);
       if (++count < micro_batches) return false;
@@ -100,7 +100,7 @@ struct Accumulation {
 struct LookingAhead {
   static constexpr const char* name = "Lookahead";
   static auto wrap(auto inner) { return Lookahead{std::move(inner), {.every = every, .alpha = 0.25}}; }
-  static Step model(Step inner) {
+  static ModelStep model(ModelStep inner) {
     return [=, slow = VectorXd(), count = std::uint64_t(0)](VectorXd& theta, const VectorXd& g) mutable {
       if (count == 0) slow = theta;
       if (!inner(theta, g)) return false;
@@ -113,7 +113,7 @@ struct LookingAhead {
 struct Skipping {
   static constexpr const char* name = "SkipNonFinite";
   static auto wrap(auto inner) { return SkipNonFinite{std::move(inner)}; }
-  static Step model(Step inner) {
+  static ModelStep model(ModelStep inner) {
     return [=](VectorXd& theta, const VectorXd& g) { return g.allFinite() && inner(theta, g); };
   }
 };
@@ -152,7 +152,7 @@ double distance(const VectorXd& a, const VectorXd& b) {
 }
 
 /// What is left when all is done.
-struct Outcome {
+struct Result {
   VectorXd theta;
   std::vector<bool> taken;
   std::vector<VectorXd> averages;
@@ -165,8 +165,8 @@ struct Failures {
 
 /// Trains; where `fails` is given, each step is first tried with *fails set, and must change nothing if it throws.
 template <class Optimizer>
-Outcome train(Optimizer opt, bool with_nan, bool in_two, const std::shared_ptr<bool>& fails, Failures& failures) {
-  Outcome outcome;
+Result train(Optimizer opt, bool with_nan, bool in_two, const std::shared_ptr<bool>& fails, Failures& failures) {
+  Result outcome;
   outcome.theta = VectorXd::LinSpaced(size, -3, 2);
   for (const VectorXd& g : gradients(with_nan)) {
     if (fails) {
@@ -206,9 +206,9 @@ void check_nesting() {
   const bool with_nan = std::is_same_v<Outer, Skipping> || std::is_same_v<Inner, Skipping>;
 
   Mean around, between, inside;
-  const Step model = model_of_average(
+  const ModelStep model = model_of_average(
       Outer::model(model_of_average(Inner::model(model_of_average(model_of_sgd(0.1, 0.5), inside)), between)), around);
-  Outcome expected;
+  Result expected;
   expected.theta = VectorXd::LinSpaced(size, -3, 2);
   for (const VectorXd& g : gradients(with_nan)) expected.taken.push_back(model(expected.theta, g));
   REQUIRE(expected.theta.allFinite());
@@ -228,7 +228,7 @@ void check_nesting() {
   };
   const auto in_slices = nest(sgd);
 
-  std::vector<Outcome> outcomes;
+  std::vector<Result> outcomes;
   Failures failures;
   for (const bool in_two : {false, true}) {
     for (const auto& flag : {std::shared_ptr<bool>(), fails}) {
@@ -242,7 +242,7 @@ void check_nesting() {
   }
   CHECK(failures.count > 0);
   CHECK(failures.that_changed_something == 0);
-  for (const Outcome& outcome : outcomes) {
+  for (const Result& outcome : outcomes) {
     CHECK(outcome.taken == expected.taken);
     CHECK(outcome.counts == expected.counts);
     CHECK(distance(outcome.theta, expected.theta) < 1e-12);

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <string_view>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
-#include "polyak/averagers/gains.hpp"
+#include "polyak/detail/options.hpp"
+#include "polyak/detail/serialize.hpp"
 
 namespace polyak {
 
@@ -11,6 +16,39 @@ struct AnytimeTailAverageOptions {
   double fraction = 0.5;    ///< c in (0, 1]: the share of the iterates that the average is as good as
   std::uint64_t start = 0;  ///< the first step that folds, at least 1
   std::uint64_t every = 1;  ///< ≥ 1: steps from one fold to the next
+
+  void for_each_option(const auto& visit) const {
+    visit("fraction", fraction, detail::above_0_to_1);
+    visit("start", start);
+    visit("every", every, detail::at_least_1);
+  }
+};
+
+/// a_k, the larger root of (1 − a)² q_{k−1} + a² = 1/(c k), with q_k the sum of squared weights; 1 while c k ≤ 1 (Le
+/// Roux 2019).
+struct AnytimeGain {
+  using Options = AnytimeTailAverageOptions;
+  struct State {
+    double squares = 1;
+
+    template <class Archive>
+    void serialize(Archive& archive, unsigned int) {
+      detail::serialize_value(archive, squares);
+    }
+  };
+  static constexpr std::string_view name = "polyak::AnytimeTailAverage";
+
+  Options options;
+
+  [[nodiscard]] double operator()(std::uint64_t k, State& state) const noexcept {
+    const double q = state.squares;
+    const double target = 1 / (options.fraction * static_cast<double>(k));
+    if (target >= 1) return 1;
+    // The smallest sum of squares in reach is q/(1 + q), one sample more than before.
+    const double a = (q + std::sqrt(std::max(0.0, target * (1 + q) - q))) / (1 + q);
+    state.squares = (1 - a) * (1 - a) * q + a * a;
+    return std::min(1.0, a);
+  }
 };
 
 /// An average that at any time k has the effective sample size c k of the mean over the last c k iterates, without
@@ -18,25 +56,9 @@ struct AnytimeTailAverageOptions {
 /// k), q being the sum of squared weights so far. Throws std::invalid_argument on options out of range.
 template <class Shadow = default_shadow>
 class AnytimeTailAverage : public Averager<AnytimeGain, Shadow> {
-  using Base = Averager<AnytimeGain, Shadow>;
-
  public:
-  using Options = AnytimeTailAverageOptions;
-  template <class Other>
-  using with_shadow = AnytimeTailAverage<Other>;
-
-  AnytimeTailAverage() : AnytimeTailAverage(Options{}) {}
-  explicit AnytimeTailAverage(Options options)
-      : Base("polyak::AnytimeTailAverage", {options.fraction}, {options.start, options.every}) {
-    const double c = options.fraction;
-    detail::require(detail::is_finite(c) && c > 0 && c <= 1, "polyak::AnytimeTailAverage", "fraction must be in (0, 1]",
-                    c);
-    detail::require(options.every >= 1, "polyak::AnytimeTailAverage", "every must be >= 1", options.every);
-  }
-
-  [[nodiscard]] Options options() const {
-    return {this->gain().fraction, this->cadence().start, this->cadence().every};
-  }
+  AnytimeTailAverage() : AnytimeTailAverage(AnytimeTailAverageOptions{}) {}
+  explicit AnytimeTailAverage(AnytimeTailAverageOptions options) : Averager<AnytimeGain, Shadow>(std::move(options)) {}
 };
 
 }  // namespace polyak

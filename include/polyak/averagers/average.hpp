@@ -3,7 +3,6 @@
 #include <Eigen/Core>
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,11 +15,11 @@
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
-#include "polyak/detail/parallel.hpp"
 #include "polyak/detail/residue.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/detail/swap.hpp"
 #include "polyak/parameters.hpp"
+#include "polyak/step.hpp"
 
 namespace polyak {
 
@@ -32,15 +31,6 @@ struct default_shadow {};
 template <FloatingPoint Weight>
 using wide_t = std::conditional_t<sizeof(Weight) == 2, float,
                                   std::conditional_t<std::is_same_v<Weight, long double>, long double, double>>;
-
-/// Which steps fold: t ≥ max(start, 1) with t − start a multiple of every.
-struct Cadence {
-  std::uint64_t start = 0;
-  std::uint64_t every = 1;
-  std::string_view name_of_every = "every";  // among the options of the averager
-
-  [[nodiscard]] std::uint64_t first() const noexcept { return start > 0 ? start : every; }
-};
 
 namespace detail {
 
@@ -72,8 +62,8 @@ template <class Shadow>
 
 }  // namespace detail
 
-/// What every averager is to its readers: a shadow of the weights, kept apart from them, and how many steps it has
-/// seen.
+/// What every averager is to its readers: a shadow of the weights, kept apart from them. Longer than most, as every way
+/// of reading it is here.
 template <class Shadow>
 class Average {
  public:
@@ -87,7 +77,7 @@ class Average {
     return shadow_;
   }
   /// True from the first fold on, or from a start on: until iterates are folded in, the start is the average.
-  [[nodiscard]] bool has_average() const noexcept { return folds_ > 0 || started_; }
+  [[nodiscard]] bool has_average() const noexcept { return begun_; }
 
   /// The average of block i of a parameter set, in the shape the block had when the average began. Throws as average()
   /// does, and std::invalid_argument where there is no block i. O(i).
@@ -108,12 +98,11 @@ class Average {
   /// another size.
   template <ReadableParameters P>
   [[nodiscard]] vector_type average_or(const P& params) const {
-    const Layout layout = detail::layout_of(params, name_);
     if (has_average()) {
-      require_target(layout);
+      static_cast<void>(size_of_target(params));
       return shadow_;
     }
-    vector_type copy(static_cast<Eigen::Index>(layout.size()));
+    vector_type copy(static_cast<Eigen::Index>(detail::ShapesOf(params, name_).size()));
     detail::for_each_block(params, name_, [&](std::size_t offset, auto weights) {
       detail::assign(copy.data() + offset, weights.data(), weights.size());
     });
@@ -126,8 +115,7 @@ class Average {
   template <Parameters P>
   void copy_average_to(P&& params) const {
     static_cast<void>(average());
-    require_target(detail::layout_of(params, name_));
-    detail::for_each_part<true>(params, name_, [&](std::size_t offset, auto target) { copy_to(target, offset); });
+    detail::for_each_part(params, size_of_target(params), [&](const auto& part) { copy_to(part.params, part.offset); });
   }
 
   /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
@@ -137,7 +125,7 @@ class Average {
   [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
     require_not_swapped();
     static_cast<void>(average());
-    require_target(detail::layout_of(params, name_));
+    static_cast<void>(size_of_target(params));
     std::vector<std::span<scalar_of<P>>> blocks;
     detail::for_each_block(params, name_, [&](std::size_t, auto block) { blocks.push_back(block); });
     SwapGuard<scalar_of<P>> guard(std::move(blocks), swapped_);
@@ -150,14 +138,9 @@ class Average {
     if (swapped_.get()) detail::throw_bad_order(name_, "the average is swapped in; restore the trained weights first");
   }
 
-  /// Steps seen.
-  [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
-  /// Iterates folded in.
-  [[nodiscard]] std::uint64_t count() const noexcept { return folds_; }
-
  protected:
   /// `name` must outlive the averager: a string literal.
-  Average(std::string_view name, Cadence cadence) : name_(name), cadence_(cadence), next_(cadence.first()) {}
+  explicit Average(std::string_view name) : name_(name) {}
 
   static constexpr bool compensated = detail::is_compensated<Shadow>;
   using Residue = typename detail::ShadowParts<Shadow>::residue;
@@ -169,21 +152,9 @@ class Average {
                   "polyak: name the shadow type to average long double weights, as in Ema<long double>");
   }
 
-  [[nodiscard]] const Cadence& cadence() const noexcept { return cadence_; }
-  [[nodiscard]] bool due() const noexcept { return due_in(1); }
-  [[nodiscard]] bool due_in(std::uint64_t steps) const noexcept { return steps_ + steps == next_; }
-  void count_step(bool folded) noexcept {
-    ++steps_;
-    if (!folded) return;
-    ++folds_;
-    next_ += cadence_.every;
-  }
-  /// Counts a step whose fold was due and is left out.
-  void miss_fold() noexcept {
-    ++steps_;
-    next_ += cadence_.every;
-  }
-  void note(const Layout& layout) {
+  /// Makes room for an average of such blocks.
+  template <class Shapes>
+  void note(const Shapes& layout) {
     layout_.note(layout);
     shadow_.resize(static_cast<Eigen::Index>(layout.size()));
     if constexpr (compensated) residue_.resize(shadow_.size());
@@ -194,7 +165,7 @@ class Average {
     using Read = detail::Read<std::remove_const_t<Weight>>;
     if constexpr (compensated) {
       const detail::CompensatedAssign<shadow_type, Residue> whole{shadow_.data() + offset, residue_.data() + offset};
-      detail::for_each_index(weights.size(), detail::then(Read{weights.data()}, whole));
+      detail::for_each_index(weights.size(), detail::then(weights.data(), Read{weights.data()}, whole));
     } else {
       detail::assign(shadow_.data() + offset, weights.data(), weights.size());
     }
@@ -208,37 +179,27 @@ class Average {
     }
   }
   void forget() {
-    steps_ = folds_ = 0;
-    started_ = false;
-    next_ = cadence_.first();
+    begun_ = false;
     shadow_ = vector_type();
     residue_ = {};
     layout_.forget();
   }
 
-  /// Begins to save or load: the version, and the options that all averagers have. Throws std::logic_error on loading
-  /// while the average is swapped in; saving does not mind.
+  /// Throws std::logic_error on loading while the average is swapped in; saving does not mind.
   template <class Archive>
-  void serialize_cadence(Archive& archive) const {
+  void begin_serialize(Archive& archive) const {
     if constexpr (detail::is_loading<Archive>) require_not_swapped();
     detail::serialize_version(archive, name_);
-    const detail::OptionSerializer<Archive> option{archive, name_};
-    option("shadow", detail::shadow_name<Shadow>());
-    option("start", cadence_.start);
-    option(cadence_.name_of_every, cadence_.every);
+    detail::serialize_option(archive, name_, "shadow", detail::shadow_name<Shadow>());
   }
-  /// The average, if there is one, and then what serialize_rest(n) does about the rest of the
-  /// averager that has n numbers for n weights. On loading, all is taken over once the last of it has come.
+  /// The average, if there is one, and then what serialize_rest(n) does about the rest of the averager that has n
+  /// numbers for n weights. On loading, all is taken over once the last of it has come.
   template <class Archive, class Rest>
   void serialize_average(Archive& archive, const Rest& serialize_rest) {
-    bool started = started_;
-    std::uint64_t steps = steps_, folds = folds_, next = next_;
-    detail::serialize_value(archive, started);
-    detail::serialize_value(archive, steps);
-    detail::serialize_value(archive, folds);
-    detail::serialize_value(archive, next);
+    bool begun = begun_;
+    detail::serialize_value(archive, begun);
     const auto serialize_vectors = [&](detail::KnownLayout& layout, vector_type& shadow, ResidueVector& residue) {
-      if (folds == 0 && !started) return;
+      if (!begun) return;
       layout.serialize(archive, name_);
       detail::serialize_array(archive, name_, "average", shadow, layout.size());
       if constexpr (compensated) detail::serialize_array(archive, name_, "residue", residue, layout.size());
@@ -249,10 +210,7 @@ class Average {
       vector_type shadow;
       ResidueVector residue;
       serialize_vectors(layout, shadow, residue);
-      started_ = started;
-      steps_ = steps;
-      folds_ = folds;
-      next_ = next;
+      begun_ = begun;
       layout_ = std::move(layout);
       shadow_ = std::move(shadow);
       residue_ = std::move(residue);
@@ -262,10 +220,11 @@ class Average {
   }
 
   std::string_view name_;
+  BlockList list_;  // of a set that is averaged without an optimizer
   detail::KnownLayout layout_;
   vector_type shadow_;
   [[no_unique_address]] ResidueVector residue_;  // of a compensated shadow, as long as it
-  bool started_ = false;                         // the shadow began with a start
+  bool begun_ = false;                           // there is an average
 
  private:
   template <FloatingPoint To>
@@ -278,17 +237,17 @@ class Average {
       detail::assign(target.data(), source, target.size());
     }
   }
-  void require_target(const Layout& layout) const {
+  template <ReadableParameters P>
+  [[nodiscard]] std::size_t size_of_target(const P& params) const {
+    const detail::ShapesOf target(params, name_);
     const auto size = static_cast<std::size_t>(shadow_.size());
-    if (layout.size() != size)
-      detail::throw_bad_size(name_, "parameters must have the size of the average,", size, layout.size());
-    if (layout.blocks() > 1) layout_.check(layout, name_);
+    if (target.size() != size) {
+      detail::throw_bad_size(name_, "parameters must have the size of the average,", size, target.size());
+    }
+    if (target.blocks() > 1) layout_.check(target, name_);
+    return size;
   }
 
-  Cadence cadence_;
-  std::uint64_t steps_ = 0;
-  std::uint64_t folds_ = 0;
-  std::uint64_t next_;  // the step of the next fold
   detail::SwapFlag swapped_;
 };
 

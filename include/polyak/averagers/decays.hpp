@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/description.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
 
 /// Decay rates β_k of an EMA, asked with k, the number of folds already made. What an average does depends on 1 − β,
@@ -87,28 +87,19 @@ class Decay {
 
 struct DecayWarmupOptions {
   double limit = 0.9999;  ///< β in [0, 1)
+
+  void for_each_option(const auto& visit) const { visit("limit", limit, detail::from_0_below_1); }
 };
 
 /// β_k = min(β, (1 + k)/(10 + k)): averages short at first, as long as asked for in the end.
-class DecayWarmup : public detail::OnlyOptions<DecayWarmup> {
- public:
+struct DecayWarmup : detail::FromOptions<DecayWarmup, DecayWarmupOptions> {
   static constexpr std::string_view name = "polyak::DecayWarmup";
+  using FromOptions::FromOptions;
 
-  explicit DecayWarmup(DecayWarmupOptions options) : options_(options) {
-    detail::require(detail::is_finite(options.limit) && options.limit >= 0 && options.limit < 1, name,
-                    "limit must be in [0, 1)", options.limit);
-  }
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const noexcept {
     return std::max(1 - options_.limit, 9 / (10 + static_cast<double>(k)));
   }
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("limit", options_.limit);
-  }
-
- private:
-  DecayWarmupOptions options_;
 };
 
 struct InverseGammaDecayOptions {
@@ -116,62 +107,43 @@ struct InverseGammaDecayOptions {
   double power = 2.0 / 3;  ///< p > 0: 2/3 suits runs of a million folds, 3/4 shorter ones
   double min = 0;          ///< in [0, max]
   double max = 0.9999;     ///< in [min, 1)
+
+  void for_each_option(const auto& visit) const {
+    visit("gamma", gamma, detail::positive);
+    visit("power", power, detail::positive);
+    visit("max", max, detail::from_0_below_1);
+    visit("min", min, detail::Range{"must be in [0, max]", 0, max});
+  }
 };
 
 /// β_k = 1 − (1 + k/γ)^−p, kept within [min, max].
-class InverseGammaDecay : public detail::OnlyOptions<InverseGammaDecay> {
- public:
+struct InverseGammaDecay : detail::FromOptions<InverseGammaDecay, InverseGammaDecayOptions> {
   static constexpr std::string_view name = "polyak::InverseGammaDecay";
+  using FromOptions::FromOptions;
 
-  explicit InverseGammaDecay(InverseGammaDecayOptions options) : options_(options) {
-    detail::require_finite_positive(options.gamma, name, "gamma must be finite and > 0");
-    detail::require_finite_positive(options.power, name, "power must be finite and > 0");
-    detail::require(detail::is_finite(options.max) && options.max >= 0 && options.max < 1, name,
-                    "max must be in [0, 1)", options.max);
-    detail::require(detail::is_finite(options.min) && options.min >= 0 && options.min <= options.max, name,
-                    "min must be in [0, max]", options.min);
-  }
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const noexcept {
     const double c = std::pow(1 + static_cast<double>(k) / options_.gamma, -options_.power);
     return std::clamp(c, 1 - options_.max, 1 - options_.min);
   }
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("gamma", options_.gamma);
-    visit("power", options_.power);
-    visit("min", options_.min);
-    visit("max", options_.max);
-  }
-
- private:
-  InverseGammaDecayOptions options_;
 };
 
 struct HalfLifeOptions {
   double steps = 1000;  ///< h > 0: after h steps an iterate counts half
+
+  void for_each_option(const auto& visit) const { visit("steps", steps, detail::positive); }
 };
 
 /// β = 2^(−every/h): the same average over time however often it folds.
-class HalfLife : public detail::OnlyOptions<HalfLife> {
- public:
+struct HalfLife : detail::FromOptions<HalfLife, HalfLifeOptions> {
   static constexpr std::string_view name = "polyak::HalfLife";
+  using FromOptions::FromOptions;
 
-  explicit HalfLife(HalfLifeOptions options) : options_(options) {
-    detail::require_finite_positive(options.steps, name, "steps must be finite and > 0");
-  }
   [[nodiscard]] double complement(std::uint64_t, std::uint64_t every) const noexcept {
     return -std::expm1(-std::numbers::ln2 * static_cast<double>(every) / options_.steps);
   }
   /// β of an average that folds every step.
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("steps", options_.steps);
-  }
-
- private:
-  HalfLifeOptions options_;
 };
 
 }  // namespace polyak

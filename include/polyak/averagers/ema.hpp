@@ -1,10 +1,16 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 #include "polyak/averagers/averager.hpp"
-#include "polyak/averagers/gains.hpp"
+#include "polyak/averagers/decays.hpp"
+#include "polyak/detail/bias_correction.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/finite.hpp"
+#include "polyak/detail/options.hpp"
 
 namespace polyak {
 
@@ -13,6 +19,33 @@ struct EmaOptions {
   bool bias_correction = true;  ///< off: the textbook form, started from the weights before the first fold
   std::uint64_t start = 0;      ///< t ≥ max(start, 1) folds where t − start is a multiple of every
   std::uint64_t every = 1;      ///< ≥ 1: steps from one fold to the next
+
+  void for_each_option(const auto& visit) const {
+    visit("decay", decay, detail::from_0_to_1);
+    visit("bias_correction", bias_correction);
+    visit("start", start);
+    visit("every", every, detail::at_least_1);
+  }
+};
+
+/// a_k = (1 − β_k)/W_k with W_k = β_k W_{k−1} + (1 − β_k), W_0 = 0; for a fixed β that is (1 − β)/(1 − β^k), Adam's
+/// bias correction (Kingma & Ba 2015) written as a gain. Without correction a_k = 1 − β_k. The first corrected fold
+/// needs β < 1: there is no W to divide by while nothing has come in.
+struct EmaGain {
+  using Options = EmaOptions;
+  using State = detail::BiasCorrection;
+  static constexpr std::string_view name = "polyak::Ema";
+
+  Options options;
+
+  [[nodiscard]] double operator()(std::uint64_t k, State& weight) const {
+    const double c = options.decay.complement(k - 1, options.every);
+    if (!(detail::is_finite(c) && c >= 0 && c <= 1)) detail::throw_bad_fold(name, "decay must be in [0, 1]", 1 - c, k);
+    if (!options.bias_correction) return c;
+    const double w = weight.advance(c);
+    if (w == 0) detail::throw_bad_fold(name, "decay must be < 1 in the first bias-corrected fold", 1 - c, k);
+    return std::min(1.0, c / w);
+  }
 };
 
 /// Exponential moving average s_k = β s_{k−1} + (1 − β) θ, in one of two sound forms:
@@ -27,28 +60,9 @@ struct EmaOptions {
 /// otherwise.
 template <class Shadow = default_shadow>
 class Ema : public Averager<EmaGain, Shadow> {
-  using Base = Averager<EmaGain, Shadow>;
-
  public:
-  using Options = EmaOptions;
-  template <class Other>
-  using with_shadow = Ema<Other>;
-
-  Ema() : Ema(Options{}) {}
-  explicit Ema(Options options)
-      : Base("polyak::Ema", EmaGain{std::move(options.decay), options.bias_correction, options.every},
-             {options.start, options.every}) {
-    if (const Decay& decay = this->gain().decay; decay.is_number()) {
-      const double beta = decay.number();
-      detail::require(detail::is_finite(beta) && beta >= 0 && beta <= 1, "polyak::Ema", "decay must be in [0, 1]",
-                      beta);
-    }
-    detail::require(options.every >= 1, "polyak::Ema", "every must be >= 1", options.every);
-  }
-
-  [[nodiscard]] Options options() const {
-    return {this->gain().decay, this->gain().bias_correction, this->cadence().start, this->cadence().every};
-  }
+  Ema() : Ema(EmaOptions{}) {}
+  explicit Ema(EmaOptions options) : Averager<EmaGain, Shadow>(std::move(options)) {}
 };
 
 }  // namespace polyak

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <span>
 #include <stdexcept>
@@ -12,15 +13,17 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/detail/step.hpp"
 #include "polyak/parameters.hpp"
+#include "polyak/step.hpp"
+
+/// Longer than other averagers: what is finite is told by bits, the first fault is named, and the rules hold alone as
+/// in a step.
 
 namespace polyak {
 
@@ -92,6 +95,7 @@ template <class A>
 concept Guardable =
     AveragerLike<A> && requires(const A& averager, const typename A::Fold& fold, std::span<const double> weights) {
       { averager.in_use() } -> std::convertible_to<bool>;
+      { fold.due() } noexcept -> std::same_as<bool>;
       { fold.stays_finite(std::size_t{}, weights) } noexcept -> std::same_as<bool>;
     };
 
@@ -112,21 +116,42 @@ concept Guardable =
 /// Costs one more pass over the weights in steps that fold: the whole vector must be known before the first coordinate
 /// is folded. See the README for figures.
 template <class Averager>
-class Guarded : public Averager {
+class Guarded : private Averager {
   static_assert(Guardable<Averager>,
                 "polyak: a Guardable averager can tell whether a fold leaves it finite: any averager of the library");
+  template <class>
+  friend class Guarded;
 
  public:
+  using typename Averager::Options;
   using typename Averager::shadow_type;
-  template <class Other>
-  using with_shadow = Guarded<typename Averager::template with_shadow<Other>>;
+  using typename Averager::vector_type;
   class Fold;
 
-  explicit Guarded(Averager averager = Averager(), GuardedOptions options = {})
-      : Averager(std::move(averager)), options_(options), tame_(!this->in_use()) {}
+  Guarded()
+    requires std::default_initializable<Averager>
+      : Guarded(Averager()) {}
+  explicit Guarded(Averager averager, GuardedOptions rule = {})
+      : Averager(std::move(averager)), options_(rule), tame_(!in_use()) {}
   /// The same with another shadow, not in use.
   template <class Other>
   explicit Guarded(const Guarded<Other>& other) : Averager(other.options()), options_(other.guard()) {}
+
+  // What the averager tells of itself; nothing by which its average moves without the guard.
+  using Averager::average;
+  using Averager::average_block;
+  using Averager::average_or;
+  using Averager::copy_average_to;
+  using Averager::count;
+  using Averager::effective_sample_size;
+  using Averager::has_average;
+  using Averager::in_use;
+  using Averager::mean_age;
+  using Averager::options;
+  using Averager::require_not_swapped;
+  using Averager::start_mass;
+  using Averager::steps;
+  using Averager::swap_in;
 
   [[nodiscard]] const GuardedOptions& guard() const noexcept { return options_; }
   /// Folds that were left out.
@@ -138,33 +163,19 @@ class Guarded : public Averager {
   void start_from(const P& params)
     requires requires(Averager& averager) { averager.start_from(params); }
   {
-    if (guards() && this->count() == 0 && !check_start(params)) throw_finding(detail::layout_of(params, name_), 0);
-    Averager::start_from(params);
-    if (finding_.wild) tame_ = false;
+    if (!guards() || count() > 0) return Averager::start_from(params);
+    detail::read(this->list_, params, name_, [&](const auto& view) {
+      if (!check_start(view)) throw_finding(view, 0);
+      Averager::start_from(params);
+      if (finding_.wild) tame_ = false;
+    });
   }
 
   /// As that of the averager, but for a fold that is left out.
   template <ReadableParameters P>
   void update(const P& params) {
     if (!guards()) return Averager::update(params);
-    const Layout layout = detail::layout_of(params, name_);
-    const Fold fold = begin_fold(layout);
-    if (fold.idle()) return update_idle(params, layout);
-    const bool raises = options_.non_finite == NonFinite::raise;
-    const bool lacks_start = fold.wants_start();
-    // Nothing but weights that were not finite can have kept a start from being taken, once there was a step.
-    if (lacks_start && (raises || this->steps() == 0)) return Averager::update(params);
-    if (lacks_start) finding_.rule = start_rule;
-    show(params, [&](std::size_t offset, auto weights) { fold.watch(offset, weights); });
-    if (fold.accepts()) {
-      show(params, [&](std::size_t offset, auto weights) { fold.after(offset, weights); });
-    } else if (raises) {
-      throw_finding(layout, this->steps() + 1);
-    }
-    fold.commit();
-    if constexpr (has_start) {
-      if (lacks_start && this->due() && check_start(params)) start_from(params);
-    }
+    detail::read(this->list_, params, name_, [&](const auto& view) { update_from(view, params); });
   }
 
   /// Back to the state after construction; frees the shadow.
@@ -173,7 +184,6 @@ class Guarded : public Averager {
     skipped_ = 0;
     finding_ = {};
     tame_ = true;
-    pending_ = false;
   }
 
   /// Saves or loads the averager and what it was guarded from: see its own serialize.
@@ -192,173 +202,194 @@ class Guarded : public Averager {
     if constexpr (detail::is_loading<Archive>) {
       skipped_ = skipped;
       tame_ = tame;
-      pending_ = false;
     }
   }
 
   [[nodiscard]] Fold begin_fold(const Layout& layout) {
-    throw_pending();
-    typename Averager::Fold fold = Averager::begin_fold(layout);
     finding_ = {};
-    return Fold(*this, fold);
+    return Fold(*this, Averager::begin_fold(layout));
   }
-  /// What keeps its average in a form of its own has no shadow to guard.
-  void begin_gain() = delete;
-
-  /// Throws what an Averaged could not throw in the midst of its step, once.
-  void throw_pending() {
-    if (!pending_) return;
-    pending_ = false;
-    throw_finding(this->layout_.shapes(), this->steps());
-  }
-  void drop_pending() noexcept { pending_ = false; }
 
  private:
   using Averager::name_;
   static constexpr std::string_view start_rule = "the weights before the first fold must be finite";
   static constexpr bool has_start = requires(const typename Averager::Fold& fold) { fold.wants_start(); };
 
-  /// What is wrong with the fold under way: the first bad coordinate that was seen.
+  /// What is wrong with the fold under way: the first coordinate that is bad, before the weights move or else after.
   struct Finding {
     std::string_view rule = {};  // none: nothing
-    double value = 0;
+    bool after = false;
     std::size_t coordinate = 0;
+    double value = 0;
     bool wild = false;  // something may be too large for tame_
   };
 
   [[nodiscard]] bool guards() const noexcept { return options_.non_finite != NonFinite::propagate; }
 
-  template <class P, class F>
-  void show(const P& params, F f) const {
-    detail::for_each_block(params, name_, [&](std::size_t offset, auto weights) {
-      f(offset, std::span<const scalar_of<const P&>>(weights));
-    });
-  }
-
-  template <class P>
-  void update_idle(const P& params, const Layout& layout) {
-    if constexpr (has_start) {
-      if (this->takes_start() && !check_start(params)) {
-        if (options_.non_finite == NonFinite::raise) throw_finding(layout, this->steps() + 1);
-        return this->count_step(false);
+  template <class View, class P>
+  void update_from(const View& view, const P& params) {
+    const Fold fold = begin_fold(view);
+    const bool raises = options_.non_finite == NonFinite::raise;
+    if (!fold.due()) {
+      if constexpr (has_start) {
+        if (this->takes_start() && !check_start(view)) {
+          if (raises) throw_finding(view, steps() + 1);
+          Outcome outcome;
+          return fold.commit(outcome);
+        }
       }
+      Averager::update(params);
+      if (finding_.wild) tame_ = false;
+      return;
     }
-    Averager::update(params);
-    if (finding_.wild) tame_ = false;
+    const bool lacks_start = fold.wants_start();
+    // Nothing but weights that were not finite can have kept a start from being taken, once there was a step.
+    if (lacks_start && (raises || steps() == 0)) return Averager::update(params);
+    if (lacks_start) {
+      finding_.rule = start_rule;
+    } else {
+      detail::fold_all(view, fold);
+    }
+    if (fold.accepts()) {
+      detail::fold_all(view, fold.accepted());
+    } else if (raises) {
+      throw_finding(view, steps() + 1);
+    }
+    Outcome outcome;
+    fold.commit(outcome);
+    if constexpr (has_start) {
+      if (lacks_start && this->due() && check_start(view)) start_from(params);
+    }
   }
 
   template <FloatingPoint Weight>
   void look(const typename Averager::Fold& fold, std::size_t offset, std::span<const Weight> weights) noexcept {
-    if (tame_ && !finding_.wild && detail::all_tame<shadow_type>(weights)) return;
-    look_closer(fold, offset, weights);
+    const bool tame = tame_ && starts_tame(fold, offset, weights.size()) && detail::all_tame<shadow_type>(weights);
+    if (!tame) look_closer(fold, offset, weights);
+  }
+  /// Where the fold takes its start, that is in the shadow by now.
+  [[nodiscard]] bool starts_tame(const typename Averager::Fold& fold, std::size_t offset,
+                                 std::size_t n) const noexcept {
+    if constexpr (has_start) {
+      const std::span<const shadow_type> shadow(this->shadow_.data(), static_cast<std::size_t>(this->shadow_.size()));
+      if (fold.wants_start()) return detail::all_tame<shadow_type>(shadow.subspan(offset, n));
+    }
+    return true;
   }
   template <FloatingPoint Weight>
   [[gnu::cold, gnu::noinline]] void look_closer(const typename Averager::Fold& fold, std::size_t offset,
                                                 std::span<const Weight> weights) noexcept {
-    finding_.wild = true;
-    for (std::size_t i = 0; i < weights.size() && finding_.rule.empty(); ++i) {
+    Finding finding{.after = true, .wild = true};
+    for (std::size_t i = 0; i < weights.size() && finding.rule.empty(); ++i) {
+      finding.coordinate = offset + i;
+      finding.value = static_cast<double>(weights[i]);
       if (!detail::is_finite(weights[i])) {
-        note("weights must be finite to be averaged", weights[i], offset + i);
+        finding.rule = "weights must be finite to be averaged";
       } else if (!fold.stays_finite(offset + i, weights.subspan(i, 1))) {
-        note("weights must leave the average finite", weights[i], offset + i);
+        finding.rule = "weights must leave the average finite";
       }
     }
+    note(finding);
   }
   template <FloatingPoint Weight>
   void look_at_start(std::size_t offset, std::span<const Weight> weights) noexcept {
     if (detail::all_tame<shadow_type>(weights)) return;
-    finding_.wild = true;
-    for (std::size_t i = 0; i < weights.size() && finding_.rule.empty(); ++i) {
+    Finding finding{.wild = true};
+    for (std::size_t i = 0; i < weights.size() && finding.rule.empty(); ++i) {
+      finding.coordinate = offset + i;
+      finding.value = static_cast<double>(weights[i]);
       shadow_type start;
       detail::assign(&start, &weights[i], 1);
-      if (!detail::is_finite(start)) note(start_rule, weights[i], offset + i);
+      if (!detail::is_finite(start)) finding.rule = start_rule;
     }
+    note(finding);
   }
-  template <class P>
-  [[nodiscard]] bool check_start(const P& params) {
+  template <class View>
+  [[nodiscard]] bool check_start(const View& view) {
     finding_ = {};
-    show(params, [this](std::size_t offset, auto weights) { this->look_at_start(offset, weights); });
+    detail::for_each_part(view, [this](const auto& part) {
+      using Weight = typename View::scalar_type;
+      this->look_at_start(part.offset, std::span<const Weight>(part.params));
+    });
     return finding_.rule.empty();
   }
-  template <FloatingPoint Weight>
-  void note(std::string_view rule, Weight value, std::size_t coordinate) noexcept {
-    finding_ = {rule, static_cast<double>(value), coordinate, true};
+  /// Keeps the first finding; called by several threads.
+  [[gnu::cold, gnu::noinline]] void note(const Finding& finding) noexcept {
+    detail::one_at_a_time([&] {
+      const auto place = [](const Finding& f) { return std::pair(f.after, f.coordinate); };
+      if (!finding.rule.empty() && (finding_.rule.empty() || place(finding) < place(finding_))) finding_ = finding;
+      finding_.wild = true;
+    });
   }
 
-  template <class Shape>
-  [[noreturn]] void throw_finding(std::size_t blocks, std::uint64_t step, Shape shape) const {
+  template <class Shapes>
+  [[noreturn]] void throw_finding(const Shapes& shapes, std::uint64_t step) const {
     std::size_t block = 0, coordinate = finding_.coordinate;
-    while (block + 1 < blocks && coordinate >= shape(block).size()) coordinate -= shape(block++).size();
-    detail::throw_not_finite(name_, finding_.rule, finding_.value, coordinate, block, blocks, step);
-  }
-  [[noreturn]] void throw_finding(const Layout& layout, std::uint64_t step) const {
-    throw_finding(layout.blocks(), step, [&](std::size_t i) { return layout.shape(i); });
-  }
-  [[noreturn]] void throw_finding(const std::vector<BlockShape>& shapes, std::uint64_t step) const {
-    throw_finding(shapes.size(), step, [&](std::size_t i) { return shapes[i]; });
+    while (block + 1 < shapes.blocks() && coordinate >= shapes.shape(block).size()) {
+      coordinate -= shapes.shape(block++).size();
+    }
+    detail::throw_not_finite(name_, finding_.rule, finding_.value, coordinate, block, shapes.blocks(), step);
   }
 
   GuardedOptions options_;
   std::uint64_t skipped_ = 0;
   Finding finding_;
-  bool tame_ = true;      // all that was folded
-  bool pending_ = false;  // the finding is still to be thrown
+  bool tame_ = true;  // all that was folded
 };
 
 /// One step's share of the work. Refers to its averager, which must stay where it is meanwhile.
 template <class Averager>
 class Guarded<Averager>::Fold {
+  using Inner = typename Averager::Fold;
+
  public:
-  template <FloatingPoint Weight>
-  void before(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    fold_.before(offset, weights);
-    if (watching() && wants_start()) guarded_->look_at_start(offset, weights);
-  }
-  template <FloatingPoint Weight>
-  void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    fold_.after(offset, weights);
-  }
-
-  [[nodiscard]] bool watching() const noexcept { return guarded_->guards() && !fold_.idle(); }
-  template <FloatingPoint Weight>
-  void watch(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    guarded_->look(fold_, offset, weights);
-  }
-  [[nodiscard]] bool accepts() const noexcept { return guarded_->finding_.rule.empty(); }
-
-  [[nodiscard]] bool idle() const noexcept { return fold_.idle(); }
+  [[nodiscard]] bool due() const noexcept { return fold_.due(); }
   [[nodiscard]] bool wants_start() const noexcept {
     if constexpr (has_start) return fold_.wants_start();
     return false;
   }
-  [[nodiscard]] bool simple() const noexcept
-    requires ElementwiseFold<typename Averager::Fold>
-  {
-    return !watching() && fold_.simple();
-  }
+  [[nodiscard]] FoldBy by() const noexcept { return looking() ? FoldBy::slice : detail::by(fold_); }
   [[nodiscard]] auto at(std::size_t offset) const noexcept
-    requires ElementwiseFold<typename Averager::Fold>
+    requires FoldsByCoordinate<Inner>
   {
     return fold_.at(offset);
   }
+  template <FloatingPoint Weight>
+  void before(std::size_t offset, std::span<const Weight> weights) const noexcept {
+    fold_.before(offset, weights);
+    if (looking() && wants_start()) guarded_->look_at_start(offset, weights);
+  }
+  template <FloatingPoint Weight>
+  void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
+    if (looking()) return guarded_->look(fold_, offset, weights);
+    fold_.after(offset, weights);
+  }
 
-  void commit() const noexcept {
-    if (!watching()) return fold_.commit();
-    if (accepts()) {
+  [[nodiscard]] bool looking() const noexcept { return guarded_->guards() && due(); }
+  [[nodiscard]] bool accepts() const noexcept { return guarded_->finding_.rule.empty(); }
+  [[nodiscard]] const Inner& accepted() const noexcept { return fold_; }
+
+  void commit(Outcome& outcome) const noexcept {
+    if (!looking() || accepts()) {
       if (guarded_->finding_.wild) guarded_->tame_ = false;
-      return fold_.commit();
+      return fold_.commit(outcome);
     }
-    guarded_->miss_fold();
+    guarded_->skip_fold();
     ++guarded_->skipped_;
-    guarded_->pending_ = guarded_->options_.non_finite == NonFinite::raise;
+    if (guarded_->options_.non_finite != NonFinite::raise || outcome.raised) return;
+    try {
+      guarded_->throw_finding(guarded_->layout_, guarded_->steps());
+    } catch (...) {
+      outcome.raised = std::current_exception();
+    }
   }
 
  private:
   friend Guarded;
-  Fold(Guarded& guarded, const typename Averager::Fold& fold) : guarded_(&guarded), fold_(fold) {}
+  Fold(Guarded& guarded, const Inner& fold) : guarded_(&guarded), fold_(fold) {}
 
   Guarded* guarded_;
-  typename Averager::Fold fold_;
+  Inner fold_;
 };
 
 }  // namespace polyak

@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "polyak/averagers/average.hpp"
+#include "polyak/averagers/cadence.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
-#include "polyak/detail/parallel.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/round.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
+#include "polyak/step.hpp"
 
 namespace polyak {
 
@@ -23,6 +25,12 @@ struct LawaOptions {
   std::uint64_t window = 6;  ///< k ≥ 1: how many iterates are averaged
   std::uint64_t start = 0;   ///< the first step that folds, at least 1
   std::uint64_t every = 1;   ///< m ≥ 1: steps from one fold to the next
+
+  void for_each_option(const auto& visit) const {
+    visit("window", window, detail::at_least_1);
+    visit("start", start);
+    visit("every", every, detail::at_least_1);
+  }
 };
 
 /// Latest weight averaging: the mean of the latest k iterates taken every m steps, of all of them while there are fewer
@@ -38,31 +46,33 @@ class Lawa : public Average<Shadow> {
  public:
   using Options = LawaOptions;
   using typename Base::shadow_type;
-  template <class Other>
-  using with_shadow = Lawa<Other>;
   class Fold;
 
   Lawa() : Lawa(Options{}) {}
-  explicit Lawa(Options options) : Base(name, {options.start, options.every}), window_(options.window) {
-    detail::require(options.window >= 1, name, "window must be >= 1", options.window);
-    detail::require(options.every >= 1, name, "every must be >= 1", options.every);
+  explicit Lawa(Options options) : Base(name), options_(options), count_(detail::cadence_of(options)) {
+    options.for_each_option(detail::OptionChecker{name});
   }
 
   /// Counts a step and, when it is due, takes θ_t into the window. Throws std::invalid_argument on a size other than
   /// before, std::logic_error while swapped in; then nothing has changed.
   template <ReadableParameters P>
   void update(const P& params) {
-    auto fold = begin_fold(detail::layout_of(params, name));
-    detail::for_each_part<true>(params, name, [&](std::size_t offset, auto weights) {
-      fold.after(offset, std::span<const scalar_of<const P&>>(weights));
+    detail::read(this->list_, params, name, [this](const auto& view) {
+      const Fold fold = begin_fold(view);
+      detail::fold_all(view, fold);
+      Outcome outcome;
+      fold.commit(outcome);
     });
-    fold.commit();
   }
 
-  [[nodiscard]] Options options() const { return {window_, this->cadence().start, this->cadence().every}; }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
 
   /// True once there is anything to lose.
-  [[nodiscard]] bool in_use() const noexcept { return this->steps() > 0; }
+  [[nodiscard]] bool in_use() const noexcept { return steps() > 0; }
+  /// Steps seen.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return count_.steps(); }
+  /// Iterates folded in.
+  [[nodiscard]] std::uint64_t count() const noexcept { return count_.folds(); }
   /// How many iterates the average is the mean of: their number, or 0 before the first.
   [[nodiscard]] double effective_sample_size() const noexcept { return static_cast<double>(iterates_.size()); }
   /// Folds since the window's centre.
@@ -73,26 +83,32 @@ class Lawa : public Average<Shadow> {
   /// Back to the state after construction; frees the memory.
   void reset() {
     this->forget();
+    count_ = detail::StepCount(detail::cadence_of(options_));
     iterates_ = {};
   }
 
   /// Saves or loads the average and the iterates in its window, as Averager::serialize does. O(n · window).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    this->serialize_cadence(archive);
-    detail::serialize_option(archive, name, "window", window_);
+    this->begin_serialize(archive);
+    options_.for_each_option(detail::OptionSerializer<Archive>{archive, name});
+    detail::StepCount count_loaded = count_;
+    count_loaded.serialize(archive, 0);
     std::vector<Vector> loaded;
     std::vector<Vector>& iterates = detail::is_loading<Archive> ? loaded : iterates_;
     this->serialize_average(archive, [&](std::size_t n) {
       std::uint64_t count = iterates.size();
       detail::serialize_value(archive, count);
-      if (count > window_) detail::throw_damaged_size(name, "window", window_, count);
+      if (count > options_.window) detail::throw_damaged_size(name, "window", options_.window, count);
       for (std::uint64_t i = 0; i < count; ++i) {
         if constexpr (detail::is_loading<Archive>) iterates.emplace_back();
         detail::serialize_array(archive, name, "iterate." + std::to_string(i), iterates[i], n);
       }
     });
-    if constexpr (detail::is_loading<Archive>) iterates_ = std::move(loaded);
+    if constexpr (detail::is_loading<Archive>) {
+      count_ = count_loaded;
+      iterates_ = std::move(loaded);
+    }
   }
 
   /// Begins the fold of the next step: throws as update does, and else changes nothing but capacity until the fold is
@@ -100,20 +116,25 @@ class Lawa : public Average<Shadow> {
   [[nodiscard]] Fold begin_fold(const Layout& layout) {
     this->require_not_swapped();
     if (this->has_average()) this->layout_.check(layout, name);
-    if (!this->due()) return Fold(*this, false);
+    if (!count_.due_in(1)) return Fold(*this, false);
     if (!this->has_average()) this->note(layout);
-    if (iterates_.size() < window_) {
+    if (iterates_.size() < options_.window) {
       iterates_.reserve(iterates_.size() + 1);
       spare_.resize(this->shadow_.size());
     }
     return Fold(*this, true);
   }
 
+ protected:
+  void skip_fold() noexcept { count_.count_missed(); }
+
  private:
   using Vector = typename Base::vector_type;
   static constexpr std::string_view name = "polyak::Lawa";
 
-  std::uint64_t window_;
+  Options options_;
+  detail::StepCount count_;
+
   std::vector<Vector> iterates_;  // a ring once the window is full
   Vector spare_;                  // joins the window when the fold that fills it commits
 };
@@ -122,7 +143,8 @@ class Lawa : public Average<Shadow> {
 template <class Shadow>
 class Lawa<Shadow>::Fold {
  public:
-  static constexpr bool concurrent = true;
+  /// Whether the step folds.
+  [[nodiscard]] bool due() const noexcept { return due_; }
 
   template <FloatingPoint Weight>
   void before(std::size_t, std::span<const Weight>) const noexcept {}
@@ -139,8 +161,8 @@ class Lawa<Shadow>::Fold {
       const shadow_type* const from = iterate.data() + offset;
       if (++count == 1) return detail::assign(mean, from, n);
       using T = detail::compute_t<shadow_type>;
-      detail::for_each_index(
-          n, detail::then(detail::Read<shadow_type>{from}, detail::Fold<shadow_type>{mean, static_cast<T>(1 / count)}));
+      detail::for_each_index(n, detail::then(from, detail::Read<shadow_type>{from},
+                                             detail::Fold<shadow_type>{mean, static_cast<T>(1 / count)}));
     };
     for (const Vector& iterate : lawa_->iterates_) fold(iterate);
     if (grows()) fold(lawa_->spare_);
@@ -169,21 +191,20 @@ class Lawa<Shadow>::Fold {
     return true;
   }
 
-  [[nodiscard]] bool idle() const noexcept { return !due_; }
-
-  void commit() const noexcept {
+  void commit(Outcome&) const noexcept {
     if (due_ && grows()) lawa_->iterates_.push_back(std::move(lawa_->spare_));
-    lawa_->count_step(due_);
+    lawa_->count_.count(due_);
+    lawa_->begun_ |= due_;
   }
 
  private:
   friend Lawa;
   Fold(Lawa& lawa, bool due) : lawa_(&lawa), due_(due) {}
 
-  [[nodiscard]] bool grows() const noexcept { return lawa_->iterates_.size() < lawa_->window_; }
+  [[nodiscard]] bool grows() const noexcept { return lawa_->iterates_.size() < lawa_->options_.window; }
   /// Where the newest iterate goes: a place of its own, or that of the oldest.
   [[nodiscard]] Vector& newest() const noexcept {
-    return grows() ? lawa_->spare_ : lawa_->iterates_[lawa_->count() % lawa_->window_];
+    return grows() ? lawa_->spare_ : lawa_->iterates_[lawa_->count() % lawa_->options_.window];
   }
 
   Lawa* lawa_;

@@ -1,12 +1,16 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
-#include "polyak/averagers/gains.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/finite.hpp"
+#include "polyak/detail/options.hpp"
 
 namespace polyak {
 
@@ -35,6 +39,25 @@ struct PowerEmaOptions {
   std::optional<double> relative_width = {};  ///< σ_rel in (0, 1/√12], instead of γ; 0.10 if neither is given
   std::uint64_t start = 0;                    ///< the first step that folds, at least 1
   std::uint64_t every = 1;                    ///< ≥ 1: steps from one fold to the next
+
+  void for_each_option(const auto& visit) const {
+    visit("gamma", gamma.value_or(0), detail::nonnegative);
+    visit("start", start);
+    visit("every", every, detail::at_least_1);
+  }
+};
+
+/// a_k = 1 − (1 − 1/k)^(γ+1) (Karras et al. 2024).
+struct PowerGain {
+  using Options = PowerEmaOptions;
+  struct State {};
+  static constexpr std::string_view name = "polyak::PowerEma";
+
+  Options options;
+
+  [[nodiscard]] double operator()(std::uint64_t k, State&) const noexcept {
+    return k == 1 ? 1 : -std::expm1((*options.gamma + 1) * std::log1p(-1 / static_cast<double>(k)));
+  }
 };
 
 /// Power-function EMA (Karras et al. 2024, "Analyzing and Improving the Training Dynamics of Diffusion Models"), by the
@@ -43,31 +66,22 @@ struct PowerEmaOptions {
 /// range or if both gamma and relative_width are given.
 template <class Shadow = default_shadow>
 class PowerEma : public Averager<PowerGain, Shadow> {
-  using Base = Averager<PowerGain, Shadow>;
-
  public:
-  using Options = PowerEmaOptions;
-  template <class Other>
-  using with_shadow = PowerEma<Other>;
-
-  PowerEma() : PowerEma(Options{}) {}
-  explicit PowerEma(Options options) : Base("polyak::PowerEma", {gamma_of(options)}, {options.start, options.every}) {
-    detail::require(options.every >= 1, "polyak::PowerEma", "every must be >= 1", options.every);
-  }
+  PowerEma() : PowerEma(PowerEmaOptions{}) {}
+  explicit PowerEma(PowerEmaOptions options) : Averager<PowerGain, Shadow>(with_gamma(options)) {}
 
   /// γ, as given or as found from the relative width.
-  [[nodiscard]] double gamma() const noexcept { return this->gain().gamma; }
-  [[nodiscard]] Options options() const { return {gamma(), {}, this->cadence().start, this->cadence().every}; }
+  [[nodiscard]] double gamma() const noexcept { return *this->options().gamma; }
 
  private:
-  static double gamma_of(const Options& options) {
-    if (!options.gamma) return power_of_relative_width(options.relative_width.value_or(0.10));
-    if (options.relative_width) {
-      detail::throw_bad_value("polyak::PowerEma", "gamma and relative_width must not both be given",
+  static PowerEmaOptions with_gamma(PowerEmaOptions options) {
+    if (options.gamma && options.relative_width) {
+      detail::throw_bad_value(PowerGain::name, "gamma and relative_width must not both be given",
                               *options.relative_width);
     }
-    detail::require_finite_nonnegative(*options.gamma, "polyak::PowerEma", "gamma must be finite and >= 0");
-    return *options.gamma;
+    if (!options.gamma) options.gamma = power_of_relative_width(options.relative_width.value_or(0.10));
+    options.relative_width.reset();
+    return options;
   }
 };
 

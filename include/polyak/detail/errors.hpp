@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "polyak/concepts.hpp"
 #include "polyak/detail/finite.hpp"
 
 #if !defined(__cpp_exceptions)
@@ -18,11 +19,11 @@
 
 namespace polyak::detail {
 
-/// The shortest text that reads back as the same number.
+/// The shortest text that reads back as the same number; NaN is "nan" whatever its sign.
 [[nodiscard]] inline std::string to_text(double x) {
   char text[32];
   const auto end = std::to_chars(text, text + sizeof text, x).ptr;
-  return {text, end};
+  return {text[0] == '-' && text[1] == 'n' ? text + 1 : text, end};
 }
 [[nodiscard]] inline std::string to_text(std::uint64_t x) { return std::to_string(x); }
 
@@ -53,6 +54,16 @@ template <class Value>
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_order(std::string_view who, std::string_view what) {
   throw std::logic_error(std::string(who).append(": ").append(what));
+}
+
+/// "who: what[ of block i], got rows x cols", against what was expected.
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_block(std::string_view who, std::string_view what,
+                                                                   std::size_t block, std::size_t blocks,
+                                                                   BlockShape expected, BlockShape got) {
+  const auto text = [](const BlockShape& s) { return std::to_string(s.rows) + "x" + std::to_string(s.cols); };
+  std::string message = std::string(who).append(": ").append(what);
+  if (blocks > 1) message += " of block " + std::to_string(block);
+  throw std::invalid_argument(message + ", " + text(expected) + ", got " + text(got));
 }
 
 /// Refuses NaN as well as what breaks `rule`: `holds` must be written so that only good values pass.

@@ -61,6 +61,14 @@ template <class Kernel>
 template <class K>
 concept RootKernel = requires(const K& kernel, std::size_t i) { kernel.radicand(i); };
 
+/// One that cannot throw.
+template <class K>
+concept QuietKernel = requires(const K& kernel, std::size_t i) {
+  { kernel.radicand(i) } noexcept;
+} || requires(const K& kernel, std::size_t i) {
+  { kernel(i) } noexcept;
+};
+
 template <RootKernel Kernel, class T>
 struct FirstHalf {
   static constexpr bool vectorised = VectorKernel<Kernel>;
@@ -137,13 +145,15 @@ struct Numbered {
   T it;
 };
 
-/// A move of the coordinate, or its mere reading, and then folds of where it is now. Each is built where it stays, as
-/// nested pairs were not: copied right after it was written member by member, a kernel waits for the store buffer.
-template <class Numbers, class Move, class... Folds>
+/// A move of the coordinate, or its mere reading, and then folds of where it is now; what a fold returns is where the
+/// coordinate goes from there. Each is built where it stays, as nested pairs were not: copied right after it was
+/// written member by member, a kernel waits for the store buffer.
+template <class Numbers, class Weight, class Move, class... Folds>
 struct MoveThenFolds;
-template <std::size_t... Is, class Move, class... Folds>
-struct MoveThenFolds<std::index_sequence<Is...>, Move, Folds...> : Numbered<Is, Folds>... {
+template <std::size_t... Is, class Weight, class Move, class... Folds>
+struct MoveThenFolds<std::index_sequence<Is...>, Weight, Move, Folds...> : Numbered<Is, Folds>... {
   static constexpr bool vectorised = VectorKernel<Move> && (VectorKernel<Folds> && ...);
+  Weight* weights;
   Move move;
 
   [[gnu::always_inline]] auto radicand(std::size_t i) const noexcept
@@ -152,10 +162,25 @@ struct MoveThenFolds<std::index_sequence<Is...>, Move, Folds...> : Numbered<Is, 
     return move.radicand(i);
   }
   template <class... Root>
-  [[gnu::always_inline]] auto operator()(std::size_t i, Root... root) const noexcept {
-    const auto weight = move(i, root...);
-    (Numbered<Is, Folds>::it(i, weight), ...);
+  [[gnu::always_inline]] Weight operator()(std::size_t i, Root... root) const noexcept {
+    Weight weight = move(i, root...);
+    (follow(Numbered<Is, Folds>::it, i, weight), ...);
     return weight;
+  }
+
+ private:
+  template <class Fold>
+  [[gnu::always_inline]] void follow(const Fold& fold, std::size_t i, Weight& weight) const noexcept {
+    static_assert(noexcept(fold(i, weight)), "polyak: what folds a coordinate, as fold.at(offset) does, is noexcept");
+    if constexpr (std::is_void_v<decltype(fold(i, weight))>) {
+      fold(i, weight);
+    } else {
+      static_assert(
+          requires { typename Fold::moves_weights; },
+          "polyak: what a fold returns is where the weight goes from there; where that is meant, as in a "
+          "wrapper, the type that is called says using moves_weights = void");
+      weights[i] = weight = fold(i, weight);
+    }
   }
 };
 
@@ -167,9 +192,9 @@ struct Read {
   [[gnu::always_inline]] Weight operator()(std::size_t i) const noexcept { return weights[i]; }
 };
 
-template <class Move, class... Folds>
-[[gnu::always_inline]] inline auto then(const Move& move, const Folds&... folds) noexcept {
-  return MoveThenFolds<std::index_sequence_for<Folds...>, Move, Folds...>{{folds}..., move};
+template <class Weight, class Move, class... Folds>
+[[gnu::always_inline]] inline auto then(Weight* weights, const Move& move, const Folds&... folds) noexcept {
+  return MoveThenFolds<std::index_sequence_for<Folds...>, Weight, Move, Folds...>{{folds}..., weights, move};
 }
 
 /// Bytes of parameters in a slice that is passed over more than once: it stays in L1, with its gradient and optimizer

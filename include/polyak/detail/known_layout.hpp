@@ -11,20 +11,20 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/detail/step.hpp"
 
 namespace polyak::detail {
 
-/// The layout of the first step, that later steps must keep. What is called out of line takes a copy, so that the
-/// layout of a step, which has its address taken nowhere else, can stay in registers.
+/// The layout of the first step, that later steps must keep. Shapes have blocks(), shape(i) and size().
 class KnownLayout {
  public:
   /// Throws std::invalid_argument if `layout` has other blocks, or blocks of other sizes, than the one noted.
-  void check(const Layout& layout, std::string_view who) const {
+  template <class Shapes>
+  void check(const Shapes& layout, std::string_view who) const {
     if (layout.size() != size_ || layout.blocks() != 1 || shapes_.size() != 1) check_blocks(layout, who);
   }
 
-  [[gnu::noinline]] void note(Layout layout) {
+  template <class Shapes>
+  void note(const Shapes& layout) {
     shapes_.resize(layout.blocks());
     for (std::size_t i = 0; i < shapes_.size(); ++i) shapes_[i] = layout.shape(i);
     size_ = layout.size();
@@ -33,6 +33,8 @@ class KnownLayout {
 
   /// Coordinates in all.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t blocks() const noexcept { return shapes_.size(); }
+  [[nodiscard]] const BlockShape& shape(std::size_t i) const noexcept { return shapes_[i]; }
 
   template <class Archive>
   void serialize(Archive& archive, std::string_view who) {
@@ -54,7 +56,8 @@ class KnownLayout {
   [[nodiscard]] const std::vector<BlockShape>& shapes() const noexcept { return shapes_; }
 
  private:
-  [[gnu::noinline]] void check_blocks(Layout layout, std::string_view who) const {
+  template <class Shapes>
+  [[gnu::noinline]] void check_blocks(const Shapes& layout, std::string_view who) const {
     if (layout.blocks() != shapes_.size()) {
       throw_bad_size(who, "parameters must keep the number of blocks of the first step,", shapes_.size(),
                      layout.blocks());

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <string_view>
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/kernel.hpp"
-#include "polyak/parameters.hpp"
 
 // One pass over large parameters by several threads: where the compiler has OpenMP on, as linking OpenMP::OpenMP_CXX
 // does, unless POLYAK_USE_OPENMP is 0. Elsewhere it is the plain loop, and nothing else.
@@ -46,24 +44,6 @@ template <FloatingPoint Scalar>
   return {cut(share.index), cut(share.index + 1)};
 }
 
-/// Calls f with the slices of a step that fall to one share.
-template <FloatingPoint Scalar, class F>
-void for_each_in(Share share, const StepView<Scalar>& view, F f) {
-  const std::size_t all = view.layout().size();
-  view.for_each([&](const Slice<Scalar>& slice) {
-    const Part part = part_of<Scalar>(share, all, slice.offset, slice.params.size());
-    if (part.from < part.to) f(slice.sub(part.from, part.to - part.from));
-  });
-}
-/// Calls f(offset, span) for what falls to one share of `all` coordinates.
-template <ReadableParameters P, class F>
-void for_each_in(Share share, std::size_t all, P& params, std::string_view who, F f) {
-  for_each_block(params, who, [&](std::size_t offset, auto block) {
-    const Part part = part_of<scalar_of<P&>>(share, all, offset, block.size());
-    if (part.from < part.to) f(offset + part.from, block.subspan(part.from, part.to - part.from));
-  });
-}
-
 #if defined(_OPENMP) && (!defined(POLYAK_USE_OPENMP) || POLYAK_USE_OPENMP)
 
 /// Coordinates that are worth a thread: for fewer, waking it costs more than it saves.
@@ -96,36 +76,36 @@ void in_shares(std::size_t n, const F& f) noexcept {
   std::feraiseexcept(raised);
 }
 
-template <bool Concurrent, FloatingPoint Scalar, class F>
-void for_each_part(const StepView<Scalar>& view, F f) {
-  if constexpr (Concurrent) {
-    in_shares(view.layout().size(), [&](Share share) { for_each_in(share, view, f); });
-  } else {
-    view.for_each(f);
-  }
+/// Calls f while no other thread of the team does.
+template <class F>
+void one_at_a_time(const F& f) noexcept {
+#pragma omp critical(polyak)
+  f();
 }
-template <bool Concurrent, ReadableParameters P, class F>
-void for_each_part(P& params, std::string_view who, F f) {
-  if constexpr (Concurrent) {
-    const std::size_t all = layout_of(params, who).size();
-    in_shares(all, [&](Share share) { for_each_in(share, all, params, who, f); });
-  } else {
-    for_each_block(params, who, f);
-  }
+
+/// Calls for_each_block(f) by several threads, each with an f that calls body(stretch) for its share of every block of
+/// Scalars. A block has offset, size() and sub(from, n).
+template <FloatingPoint Scalar, class ForEachBlock, class Body>
+void in_parts(std::size_t size, const ForEachBlock& for_each_block, const Body& body) noexcept {
+  in_shares(size, [&](Share share) {
+    for_each_block([&](const auto& block) {
+      const Part part = part_of<Scalar>(share, size, block.offset, block.params.size());
+      if (part.from < part.to) body(block.sub(part.from, part.to - part.from));
+    });
+  });
 }
 
 #else
 
-/// Calls f with every block of a step; where Concurrent and OpenMP is on, with parts of them from several threads at a
-/// time.
-template <bool Concurrent, FloatingPoint Scalar, class F>
-void for_each_part(const StepView<Scalar>& view, F f) {
-  view.for_each(f);
+template <class F>
+void one_at_a_time(const F& f) noexcept {
+  f();
 }
-/// The same of f(offset, span) for parameters. They must have been looked at before, so that nothing throws.
-template <bool Concurrent, ReadableParameters P, class F>
-void for_each_part(P& params, std::string_view who, F f) {
-  for_each_block(params, who, f);
+
+/// Calls body with every block; where OpenMP is on, with parts of them from several threads at a time.
+template <FloatingPoint Scalar, class ForEachBlock, class Body>
+void in_parts(std::size_t, const ForEachBlock& for_each_block, const Body& body) noexcept {
+  for_each_block(body);
 }
 
 #endif

@@ -12,10 +12,11 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/description.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/options.hpp"
 
 // How the classes of the library save and load themselves: by members serialize(archive, version) as cereal and
 // Boost.Serialization call them, which ask of an archive no more than `archive & x` for unsigned integers and for
@@ -29,7 +30,7 @@
 // A class writes its version, its name and its options, which must be those of the object that loads, and then its
 // state. It loads into locals and takes them over last, so that a state that breaks off leaves it as it was. The
 // version that those libraries pass is for classes of the user's: with a number of their own, states are alike in all
-// archives.
+// archives. One long file, since all that a saved state is made of is here.
 
 namespace polyak::detail {
 
@@ -109,7 +110,7 @@ void serialize_text(Archive& archive, std::string& text) {
 
 /// Of all that is saved here. One number for all classes: they are nested in each other, and a state is read by the
 /// polyak that has it or not at all.
-inline constexpr std::uint32_t state_version = 3;
+inline constexpr std::uint32_t state_version = 4;
 
 /// Writes the version and the name of the class, or refuses others.
 template <class Archive>
@@ -168,21 +169,31 @@ struct OptionSerializer {
   std::string_view who;
 
   template <class T>
-  void operator()(std::string_view member, const T& value) const {
+  void operator()(std::string_view member, const T& value, const Range& = {}) const {
     serialize_option(archive, who, member, value);
   }
 };
 
-/// For what has options, by name and for_each_option, and no state.
-template <class Derived>
-class OnlyOptions {
+/// For what is a struct of options and a formula, with no state: Derived has a static name.
+template <class Derived, class OptionsType>
+class FromOptions {
  public:
+  using Options = OptionsType;
+
+  explicit FromOptions(Options options) : options_(std::move(options)) {
+    options_.for_each_option(OptionChecker{Derived::name});
+  }
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  void for_each_option(const auto& visit) const { options_.for_each_option(visit); }
   /// Saves the options, or throws std::invalid_argument, saying which, where they are not those that were saved.
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     serialize_version(archive, Derived::name);
-    static_cast<const Derived&>(*this).for_each_option(OptionSerializer<Archive>{archive, Derived::name});
+    options_.for_each_option(OptionSerializer<Archive>{archive, Derived::name});
   }
+
+ protected:
+  Options options_;
 };
 
 template <class T>

@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "polyak/detail/io/checkpoint_format.hpp"
-#include "polyak/detail/io/checkpoint_items.hpp"
-#include "polyak/detail/io/file_bytes.hpp"
-#include "polyak/detail/io/replacement_file.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/io/detail/checkpoint_format.hpp"
+#include "polyak/io/detail/checkpoint_items.hpp"
+#include "polyak/io/detail/file_bytes.hpp"
+#include "polyak/io/detail/replacement_file.hpp"
 #include "polyak/io/named.hpp"
 #include "polyak/parameters.hpp"
 
@@ -121,7 +121,7 @@ void decode_into(const CheckpointEntry& entry, P& params, std::string_view who) 
 template <class P>
 void decode_any_into(const Checkpoint& file, const CheckpointEntry& entry, P& params) {
   const std::string_view who = file.name().who;
-  if (const std::size_t n = layout_of(params, who).size(); n != entry.size()) {
+  if (const std::size_t n = ShapesOf(params, who).size(); n != entry.size()) {
     file.name().misfit(to_text(entry) + " must have as many numbers as what it is loaded into, " + std::to_string(n));
   }
   switch (entry.type) {
@@ -153,7 +153,7 @@ void load_entry(const std::filesystem::path& path, std::string_view entry_name, 
   if (constexpr auto type = detail::scalar_type_of<scalar_of<P>>(); entry.type != type) {
     name.misfit(detail::to_text(entry) + " must be " + detail::to_text(type) + ", as what it is loaded into");
   }
-  if (const Layout layout = detail::layout_of(into, name.who);
+  if (const detail::ShapesOf layout(into, name.who);
       entry.role == EntryRole::value && layout.blocks() == 1 && !detail::same_shape(entry.shape, layout.shape(0))) {
     name.misfit(detail::to_text(entry) + " must be " + detail::to_text(layout.shape(0)) +
                 ", as what it is loaded into");

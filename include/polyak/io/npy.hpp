@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
-#include "polyak/detail/io/file_bytes.hpp"
-#include "polyak/detail/io/file_error.hpp"
-#include "polyak/detail/io/matrix_order.hpp"
-#include "polyak/detail/io/replacement_file.hpp"
-#include "polyak/detail/io/scalar_type.hpp"
+#include "polyak/io/detail/file_bytes.hpp"
+#include "polyak/io/detail/file_error.hpp"
+#include "polyak/io/detail/matrix_order.hpp"
+#include "polyak/io/detail/replacement_file.hpp"
+#include "polyak/io/detail/scalar_type.hpp"
 #include "polyak/parameters.hpp"
 
 /// Weights and averages as NumPy arrays, in the NPY format 1.0. Not part of polyak.hpp, as it needs POSIX.

@@ -22,12 +22,12 @@
 #include <utility>
 #include <vector>
 
-#include "polyak/detail/io/checkpoint_items.hpp"
-#include "polyak/detail/io/file_bytes.hpp"
-#include "polyak/detail/io/file_error.hpp"
-#include "polyak/detail/io/matrix_order.hpp"
-#include "polyak/detail/io/replacement_file.hpp"
-#include "polyak/detail/io/scalar_type.hpp"
+#include "polyak/io/detail/checkpoint_items.hpp"
+#include "polyak/io/detail/file_bytes.hpp"
+#include "polyak/io/detail/file_error.hpp"
+#include "polyak/io/detail/matrix_order.hpp"
+#include "polyak/io/detail/replacement_file.hpp"
+#include "polyak/io/detail/scalar_type.hpp"
 #include "polyak/io/named.hpp"
 #include "polyak/parameters.hpp"
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/coordinatewise.hpp"
-#include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/options.hpp"
+#include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
 namespace polyak {
@@ -23,6 +23,14 @@ struct AdagradOptions {
   double initial_accumulator = 0;         ///< in [0, ∞): what the sum of squares starts at
   double epsilon = 1e-10;                 ///< in [0, ∞)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+
+  void for_each_option(const auto& visit) const {
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("learning_rate_decay", learning_rate_decay, detail::nonnegative);
+    visit("weight_decay", weight_decay, detail::nonnegative);
+    visit("initial_accumulator", initial_accumulator, detail::nonnegative);
+    visit("epsilon", epsilon, detail::nonnegative);
+  }
 };
 
 namespace detail {
@@ -39,12 +47,6 @@ struct AdagradRule {
   Options options;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> sum = {};
 
-  static void check(const Options& o) {
-    require_finite_nonnegative(o.learning_rate_decay, name, "learning_rate_decay must be finite and >= 0");
-    require_finite_nonnegative(o.initial_accumulator, name, "initial_accumulator must be finite and >= 0");
-    require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
-  }
-
   Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) sum.setConstant(static_cast<Eigen::Index>(n), static_cast<T>(options.initial_accumulator));
     return {now.rate / (1 + static_cast<double>(t) * options.learning_rate_decay), now.decay, now.momentum};
@@ -52,16 +54,7 @@ struct AdagradRule {
   void commit(const Factors&) noexcept {}
   void reset() { sum.resize(0); }
 
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("learning_rate_decay", options.learning_rate_decay);
-    visit("initial_accumulator", options.initial_accumulator);
-    visit("epsilon", options.epsilon);
-  }
-  template <class Visitor>
-  void for_each_state(const Visitor& visit) {
-    visit("sum", sum);
-  }
+  void for_each_state(const auto& visit) { visit("sum", sum); }
 
   template <class Grad>
   struct Move {
@@ -86,8 +79,12 @@ struct AdagradRule {
 
   template <class Grad, class Visitor>
   void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    visitor(Move<Grad>{slice.params.data(), slice.grad, sum.data() + slice.offset, static_cast<T>(-factors.rate),
-                       static_cast<T>(factors.decay), static_cast<T>(options.epsilon)});
+    visitor(Move<Grad>{.params = slice.params.data(),
+                       .grad = slice.grad,
+                       .sum = sum.data() + slice.offset,
+                       .descent = static_cast<T>(-factors.rate),
+                       .decay = static_cast<T>(factors.decay),
+                       .epsilon = static_cast<T>(options.epsilon)});
   }
 };
 

@@ -11,9 +11,9 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/bias_correction.hpp"
-#include "polyak/detail/coordinatewise.hpp"
-#include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/options.hpp"
+#include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
 namespace polyak {
@@ -26,6 +26,15 @@ struct AdamOptions {
   Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
   bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+
+  void for_each_option(const auto& visit) const {
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("beta1", beta1, detail::from_0_below_1);
+    visit("beta2", beta2, detail::from_0_below_1);
+    visit("epsilon", epsilon, detail::nonnegative);
+    visit("weight_decay", weight_decay, detail::nonnegative);
+    visit("amsgrad", amsgrad);
+  }
 };
 
 struct AdamWOptions {
@@ -36,6 +45,15 @@ struct AdamWOptions {
   Hyperparameter weight_decay = 0.01;     ///< λ in [0, ∞), a number or a schedule: shrinks θ by 1 − ηλ
   bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+
+  void for_each_option(const auto& visit) const {
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("beta1", beta1, detail::from_0_below_1);
+    visit("beta2", beta2, detail::from_0_below_1);
+    visit("epsilon", epsilon, detail::nonnegative);
+    visit("weight_decay", weight_decay, detail::nonnegative);
+    visit("amsgrad", amsgrad);
+  }
 };
 
 namespace detail {
@@ -57,12 +75,6 @@ struct AdamRule {
   BiasCorrection first = {}, second = {};
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {}, square = {}, largest = {};
 
-  static void check(const Options& o) {
-    require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
-    require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
-    require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
-  }
-
   Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) {
       const auto size = static_cast<Eigen::Index>(n);
@@ -81,15 +93,7 @@ struct AdamRule {
   }
   void reset() { *this = AdamRule{std::move(options)}; }
 
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("beta1", options.beta1);
-    visit("beta2", options.beta2);
-    visit("epsilon", options.epsilon);
-    visit("amsgrad", options.amsgrad);
-  }
-  template <class Visitor>
-  void for_each_state(const Visitor& visit) {
+  void for_each_state(const auto& visit) {
     visit("first", first);
     visit("second", second);
     visit("moment", moment);
@@ -133,20 +137,20 @@ struct AdamRule {
  private:
   template <bool Largest, class Grad>
   Move<Largest, Grad> move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
-    return {slice.params.data(),
-            slice.grad,
-            moment.data() + slice.offset,
-            square.data() + slice.offset,
-            Largest ? largest.data() + slice.offset : nullptr,
-            static_cast<T>(-factors.rate / factors.weight1),
-            static_cast<T>(factors.decay),
-            static_cast<T>(1 - factors.rate * factors.decay),
-            static_cast<T>(options.beta1),
-            static_cast<T>(options.beta2),
-            static_cast<T>(1 - options.beta1),
-            static_cast<T>(1 - options.beta2),
-            static_cast<T>(factors.root2),
-            static_cast<T>(options.epsilon)};
+    return {.params = slice.params.data(),
+            .grad = slice.grad,
+            .moment = moment.data() + slice.offset,
+            .square = square.data() + slice.offset,
+            .largest = Largest ? largest.data() + slice.offset : nullptr,
+            .descent = static_cast<T>(-factors.rate / factors.weight1),
+            .decay = static_cast<T>(factors.decay),
+            .shrink = static_cast<T>(1 - factors.rate * factors.decay),
+            .beta1 = static_cast<T>(options.beta1),
+            .beta2 = static_cast<T>(options.beta2),
+            .intake1 = static_cast<T>(1 - options.beta1),
+            .intake2 = static_cast<T>(1 - options.beta2),
+            .root = static_cast<T>(factors.root2),
+            .epsilon = static_cast<T>(options.epsilon)};
   }
 };
 

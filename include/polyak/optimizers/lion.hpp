@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/coordinatewise.hpp"
-#include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/options.hpp"
+#include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
 namespace polyak {
@@ -22,6 +22,13 @@ struct LionOptions {
   double beta2 = 0.99;                    ///< in [0, 1): decay of the momentum
   Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: shrinks θ by 1 − ηλ
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+
+  void for_each_option(const auto& visit) const {
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("beta1", beta1, detail::from_0_below_1);
+    visit("beta2", beta2, detail::from_0_below_1);
+    visit("weight_decay", weight_decay, detail::nonnegative);
+  }
 };
 
 namespace detail {
@@ -38,11 +45,6 @@ struct LionRule {
   Options options;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {};
 
-  static void check(const Options& o) {
-    require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
-    require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
-  }
-
   Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) moment.setZero(static_cast<Eigen::Index>(n));
     return now;
@@ -50,15 +52,7 @@ struct LionRule {
   void commit(const Factors&) noexcept {}
   void reset() { moment.resize(0); }
 
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("beta1", options.beta1);
-    visit("beta2", options.beta2);
-  }
-  template <class Visitor>
-  void for_each_state(const Visitor& visit) {
-    visit("moment", moment);
-  }
+  void for_each_state(const auto& visit) { visit("moment", moment); }
 
   template <class Grad>
   struct Move {
@@ -82,10 +76,15 @@ struct LionRule {
 
   template <class Grad, class Visitor>
   void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    visitor(Move<Grad>{slice.params.data(), slice.grad, moment.data() + slice.offset, static_cast<T>(factors.rate),
-                       static_cast<T>(1 - factors.rate * factors.decay), static_cast<T>(options.beta1),
-                       static_cast<T>(options.beta2), static_cast<T>(1 - options.beta1),
-                       static_cast<T>(1 - options.beta2)});
+    visitor(Move<Grad>{.params = slice.params.data(),
+                       .grad = slice.grad,
+                       .moment = moment.data() + slice.offset,
+                       .rate = static_cast<T>(factors.rate),
+                       .shrink = static_cast<T>(1 - factors.rate * factors.decay),
+                       .beta1 = static_cast<T>(options.beta1),
+                       .beta2 = static_cast<T>(options.beta2),
+                       .intake1 = static_cast<T>(1 - options.beta1),
+                       .intake2 = static_cast<T>(1 - options.beta2)});
   }
 };
 

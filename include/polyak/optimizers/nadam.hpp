@@ -11,9 +11,9 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/bias_correction.hpp"
-#include "polyak/detail/coordinatewise.hpp"
-#include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/options.hpp"
+#include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
 namespace polyak {
@@ -26,6 +26,15 @@ struct NAdamOptions {
   Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
   double momentum_decay = 0.004;          ///< ψ in [0, ∞)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+
+  void for_each_option(const auto& visit) const {
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("beta1", beta1, detail::from_0_below_1);
+    visit("beta2", beta2, detail::from_0_below_1);
+    visit("epsilon", epsilon, detail::nonnegative);
+    visit("weight_decay", weight_decay, detail::nonnegative);
+    visit("momentum_decay", momentum_decay, detail::nonnegative);
+  }
 };
 
 namespace detail {
@@ -49,13 +58,6 @@ struct NAdamRule {
   double product = 1;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {}, square = {};
 
-  static void check(const Options& o) {
-    require_fraction(o.beta1, name, "beta1 must be in [0, 1)");
-    require_fraction(o.beta2, name, "beta2 must be in [0, 1)");
-    require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
-    require_finite_nonnegative(o.momentum_decay, name, "momentum_decay must be finite and >= 0");
-  }
-
   Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     if (t == 0) {
       moment.setZero(static_cast<Eigen::Index>(n));
@@ -75,15 +77,7 @@ struct NAdamRule {
   }
   void reset() { *this = NAdamRule{std::move(options)}; }
 
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("beta1", options.beta1);
-    visit("beta2", options.beta2);
-    visit("epsilon", options.epsilon);
-    visit("momentum_decay", options.momentum_decay);
-  }
-  template <class Visitor>
-  void for_each_state(const Visitor& visit) {
+  void for_each_state(const auto& visit) {
     visit("second", second);
     visit("product", product);
     visit("moment", moment);
@@ -114,11 +108,19 @@ struct NAdamRule {
 
   template <class Grad, class Visitor>
   void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    visitor(Move<Grad>{slice.params.data(), slice.grad, moment.data() + slice.offset, square.data() + slice.offset,
-                       static_cast<T>(factors.rate * factors.of_grad), static_cast<T>(factors.rate * factors.of_moment),
-                       static_cast<T>(factors.decay), static_cast<T>(options.beta1), static_cast<T>(options.beta2),
-                       static_cast<T>(1 - options.beta1), static_cast<T>(1 - options.beta2),
-                       static_cast<T>(factors.root2), static_cast<T>(options.epsilon)});
+    visitor(Move<Grad>{.params = slice.params.data(),
+                       .grad = slice.grad,
+                       .moment = moment.data() + slice.offset,
+                       .square = square.data() + slice.offset,
+                       .of_grad = static_cast<T>(factors.rate * factors.of_grad),
+                       .of_moment = static_cast<T>(factors.rate * factors.of_moment),
+                       .decay = static_cast<T>(factors.decay),
+                       .beta1 = static_cast<T>(options.beta1),
+                       .beta2 = static_cast<T>(options.beta2),
+                       .intake1 = static_cast<T>(1 - options.beta1),
+                       .intake2 = static_cast<T>(1 - options.beta2),
+                       .root = static_cast<T>(factors.root2),
+                       .epsilon = static_cast<T>(options.epsilon)});
   }
 
  private:

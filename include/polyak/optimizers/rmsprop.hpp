@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/coordinatewise.hpp"
-#include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/options.hpp"
+#include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
 namespace polyak {
@@ -24,6 +24,15 @@ struct RMSpropOptions {
   Hyperparameter momentum = 0;            ///< μ in [0, ∞), a number or a schedule
   bool centered = false;                  ///< divides by the deviation from the mean gradient
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+
+  void for_each_option(const auto& visit) const {
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("alpha", alpha, detail::from_0_below_1);
+    visit("epsilon", epsilon, detail::nonnegative);
+    visit("weight_decay", weight_decay, detail::nonnegative);
+    visit("momentum", momentum, detail::nonnegative);
+    visit("centered", centered);
+  }
 };
 
 namespace detail {
@@ -41,11 +50,6 @@ struct RMSpropRule {
   bool has_velocity = false;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> square = {}, mean = {}, velocity = {};
 
-  static void check(const Options& o) {
-    require_fraction(o.alpha, name, "alpha must be in [0, 1)");
-    require_finite_nonnegative(o.epsilon, name, "epsilon must be finite and >= 0");
-  }
-
   Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
     const auto size = static_cast<Eigen::Index>(n);
     if (t == 0) {
@@ -58,14 +62,7 @@ struct RMSpropRule {
   void commit(const Factors& factors) noexcept { has_velocity |= factors.momentum != 0; }
   void reset() { *this = RMSpropRule{std::move(options)}; }
 
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("alpha", options.alpha);
-    visit("epsilon", options.epsilon);
-    visit("centered", options.centered);
-  }
-  template <class Visitor>
-  void for_each_state(const Visitor& visit) {
+  void for_each_state(const auto& visit) {
     visit("square", square);
     if (options.centered) visit("mean", mean);
     visit("has_velocity", has_velocity);
@@ -114,17 +111,17 @@ struct RMSpropRule {
  private:
   template <bool Centered, bool HasMomentum, class Grad>
   Move<Centered, HasMomentum, Grad> move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
-    return {slice.params.data(),
-            slice.grad,
-            square.data() + slice.offset,
-            Centered ? mean.data() + slice.offset : nullptr,
-            HasMomentum ? velocity.data() + slice.offset : nullptr,
-            static_cast<T>(-factors.rate),
-            static_cast<T>(factors.decay),
-            static_cast<T>(options.alpha),
-            static_cast<T>(1 - options.alpha),
-            static_cast<T>(options.epsilon),
-            static_cast<T>(factors.momentum)};
+    return {.params = slice.params.data(),
+            .grad = slice.grad,
+            .square = square.data() + slice.offset,
+            .mean = Centered ? mean.data() + slice.offset : nullptr,
+            .velocity = HasMomentum ? velocity.data() + slice.offset : nullptr,
+            .descent = static_cast<T>(-factors.rate),
+            .decay = static_cast<T>(factors.decay),
+            .alpha = static_cast<T>(options.alpha),
+            .intake = static_cast<T>(1 - options.alpha),
+            .epsilon = static_cast<T>(options.epsilon),
+            .momentum = static_cast<T>(factors.momentum)};
   }
 };
 

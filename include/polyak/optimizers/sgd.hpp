@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/coordinatewise.hpp"
-#include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
+#include "polyak/detail/options.hpp"
+#include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
 namespace polyak {
@@ -24,6 +24,18 @@ struct SgdOptions {
   Hyperparameter weight_decay = 0;        ///< λ in [0, ∞), a number or a schedule: adds λθ to the gradient
   bool decoupled_weight_decay = false;    ///< shrinks θ by 1 − ηλ instead, past the momentum
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
+
+  static constexpr detail::Range dampening_of_nesterov{"must be 0 with nesterov", 0, 0};
+  static constexpr detail::Range momentum_of_nesterov{"must be > 0 with nesterov", 0, detail::nonnegative.high, true};
+
+  void for_each_option(const auto& visit) const {
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("momentum", momentum, nesterov ? momentum_of_nesterov : detail::nonnegative);
+    visit("dampening", dampening, nesterov ? dampening_of_nesterov : detail::finite);
+    visit("nesterov", nesterov);
+    visit("weight_decay", weight_decay, detail::nonnegative);
+    visit("decoupled_weight_decay", decoupled_weight_decay);
+  }
 };
 
 namespace detail {
@@ -43,15 +55,6 @@ struct SgdRule {
   bool has_velocity = false;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> velocity = {};
 
-  static void check(const Options& o) {
-    require(is_finite(o.dampening), name, "dampening must be finite", o.dampening);
-    if (o.nesterov) {
-      const double momentum = o.momentum.is_number() ? o.momentum(0) : 1;  // a schedule may rest at 0
-      require(o.dampening == 0, name, "dampening must be 0 with nesterov", o.dampening);
-      require(momentum > 0, name, "momentum must be > 0 with nesterov", momentum);
-    }
-  }
-
   Factors begin(std::uint64_t, const StepNumbers& now, std::size_t n) {
     if (now.momentum != 0 && !has_velocity) velocity.setZero(static_cast<Eigen::Index>(n));
     // The first velocity is d itself, undamped; its buffer is zero, so any factor on it will do.
@@ -63,14 +66,7 @@ struct SgdRule {
     velocity.resize(0);
   }
 
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("dampening", options.dampening);
-    visit("nesterov", options.nesterov);
-    visit("decoupled_weight_decay", options.decoupled_weight_decay);
-  }
-  template <class Visitor>
-  void for_each_state(const Visitor& visit) {
+  void for_each_state(const auto& visit) {
     visit("has_velocity", has_velocity);
     if (has_velocity) visit("velocity", velocity);
   }
@@ -125,14 +121,14 @@ struct SgdRule {
   template <bool Decays, Momentum M, class Grad>
   Move<Decays, M, Grad> move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
     const bool decoupled = options.decoupled_weight_decay;
-    return {slice.params.data(),
-            slice.grad,
-            M == Momentum::none ? nullptr : velocity.data() + slice.offset,
-            static_cast<T>(-factors.rate),
-            static_cast<T>(decoupled ? 0 : factors.decay),
-            static_cast<T>(decoupled ? 1 - factors.rate * factors.decay : 1),
-            static_cast<T>(factors.momentum),
-            static_cast<T>(factors.intake)};
+    return {.params = slice.params.data(),
+            .grad = slice.grad,
+            .velocity = M == Momentum::none ? nullptr : velocity.data() + slice.offset,
+            .descent = static_cast<T>(-factors.rate),
+            .decay = static_cast<T>(decoupled ? 0 : factors.decay),
+            .shrink = static_cast<T>(decoupled ? 1 - factors.rate * factors.decay : 1),
+            .momentum = static_cast<T>(factors.momentum),
+            .intake = static_cast<T>(factors.intake)};
   }
 };
 

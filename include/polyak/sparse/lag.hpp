@@ -9,21 +9,12 @@
 
 namespace polyak {
 
-/// The gain of one step, unless idle() says that it folds nothing; committed once the step is taken.
-template <class F>
-concept GainLike = requires(const F& fold) {
-  { fold.gain() } noexcept -> std::convertible_to<double>;
-  { fold.idle() } noexcept -> std::same_as<bool>;
-  { fold.commit() } noexcept;
-};
-
-/// An averager whose average is a sequence of gains, as is any of the library but Lawa: begin_gain() checks all that
-/// can fail and returns the gain of the next step.
+/// An averager whose average is a sequence of gains, as is any of the library but Lawa: gains() is that sequence.
 template <class A>
-concept GainAverager = std::copy_constructible<A> && requires(A& averager, const A& read) {
-  { averager.begin_gain() } -> GainLike;
-  { read.has_average() } -> std::convertible_to<bool>;
-  { read.in_use() } -> std::convertible_to<bool>;
+concept GainAverager = std::copy_constructible<A> && requires(const A& averager) {
+  { averager.gains().next().gain() } -> std::convertible_to<double>;
+  { averager.gains().next().due() } -> std::same_as<bool>;
+  { averager.in_use() } -> std::convertible_to<bool>;
 };
 
 namespace detail {
@@ -43,9 +34,9 @@ class Lag {
   [[nodiscard]] bool together() const noexcept { return together_; }
 
   /// Whether s is θ after this step, so that u need not be written.
-  template <class Fold>
-  [[nodiscard]] static bool follows(const Fold& fold, bool has_average) noexcept {
-    return fold.idle() ? !has_average : fold.gain() == 1;
+  template <class Next>
+  [[nodiscard]] static bool follows(const Next& next, bool has_average) noexcept {
+    return next.due() ? next.gain() == 1 : !has_average;
   }
   /// Begins a step; true where u is to be set to 0 first, as it is from now on to be read.
   [[nodiscard]] bool begin(bool follows) noexcept {
@@ -56,15 +47,15 @@ class Lag {
   /// θ ← (1 − loss) θ, for loss in [0, 1].
   void shrink(double loss) noexcept { c_ = std::fma(-loss, c_, c_); }
   /// s ← s + gain (θ − s), once the weights have moved.
-  template <class Fold>
-  void fold(const Fold& fold, bool follows) noexcept {
+  template <class Next>
+  void fold(const Next& next, bool follows) noexcept {
     lagging_ = lagging_ || !follows;
     if (follows) {
       a_ = weight_ = 1;
       b_ = c_;
       together_ = true;
-    } else if (!fold.idle()) {
-      const double gain = fold.gain();
+    } else if (next.due()) {
+      const double gain = next.gain();
       a_ *= 1 - gain;
       b_ = std::fma(gain, c_ - b_, b_);
       weight_ = std::fma(gain, 1 - weight_, weight_);

@@ -111,9 +111,9 @@ class LaggedRows {
     }
   }
   /// Folds the weights into the average.
-  template <class Fold>
-  void end(const Fold& fold, bool follows) noexcept {
-    lag_.fold(fold, follows);
+  template <class Next>
+  void end(const Next& next, bool follows) noexcept {
+    lag_.fold(next, follows);
   }
 
   [[nodiscard]] Matrix weights() const { return read_out(lag_.scale(), 0); }

@@ -59,8 +59,8 @@ class RowAverage {
 
   /// For tables of the size of this one. O(table).
   template <class Table>
-  explicit RowAverage(const Eigen::MatrixBase<Table>& table, Averager averager = {}) : averager_(std::move(averager)) {
-    if (averager_.in_use()) detail::throw_bad_order(name, "the averager must not be in use already");
+  explicit RowAverage(const Eigen::MatrixBase<Table>& table, const Averager& averager = {}) : gains_(averager.gains()) {
+    if (averager.in_use()) detail::throw_bad_order(name, "the averager must not be in use already");
     u_.setZero(table.rows(), table.cols());
     named_.assign(static_cast<std::size_t>(table.rows()), false);
   }
@@ -76,14 +76,14 @@ class RowAverage {
     const std::span all(rows);
     detail::check_indices(std::span<const std::remove_cv_t<typename decltype(all)::element_type>>(all),
                           static_cast<std::size_t>(u_.rows()), name);
-    const auto fold = averager_.begin_gain();
+    const auto next = gains_.next();
     choose(all);
     before_.resize(rows_.size() * static_cast<std::size_t>(u_.cols()));
     Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> before(
         before_.data(), static_cast<Eigen::Index>(rows_.size()), u_.cols());
     for_each_chosen([&](Eigen::Index i, Eigen::Index row) { before.row(i) = table.row(row).template cast<double>(); });
 
-    const bool follows = detail::Lag::follows(fold, has_average());
+    const bool follows = detail::Lag::follows(next, has_average());
     if (lag_.begin(follows)) {
       u_.setZero();
       ++sweeps_;
@@ -109,8 +109,8 @@ class RowAverage {
         u_.row(row) += counterweight * (table.row(row).template cast<Shadow>() - before.row(i).template cast<Shadow>());
       });
     }
-    lag_.fold(fold, follows);
-    fold.commit();
+    lag_.fold(next, follows);
+    gains_.commit(next);
   }
 
   /// The average, given the table. O(table). Throws std::logic_error before the first fold, std::invalid_argument on a
@@ -132,7 +132,7 @@ class RowAverage {
     if (lag_.share_of_v() == 0) return u_.row(row);
     return s(table.row(row), u_.row(row));
   }
-  [[nodiscard]] bool has_average() const noexcept { return averager_.has_average(); }
+  [[nodiscard]] bool has_average() const noexcept { return gains_.count() > 0; }
 
   /// Makes the average independent of the table until the next step. O(table). Throws std::invalid_argument on a table
   /// of another size.
@@ -145,18 +145,18 @@ class RowAverage {
   }
 
   /// Steps taken; iterates folded in, and what the average is made of: see Averager.
-  [[nodiscard]] std::uint64_t steps() const noexcept { return averager_.steps(); }
-  [[nodiscard]] std::uint64_t count() const noexcept { return averager_.count(); }
-  [[nodiscard]] double effective_sample_size() const noexcept { return averager_.effective_sample_size(); }
-  [[nodiscard]] double mean_age() const noexcept { return averager_.mean_age(); }
-  [[nodiscard]] double start_mass() const noexcept { return averager_.start_mass(); }
+  [[nodiscard]] std::uint64_t steps() const noexcept { return gains_.steps(); }
+  [[nodiscard]] std::uint64_t count() const noexcept { return gains_.count(); }
+  [[nodiscard]] double effective_sample_size() const noexcept { return gains_.effective_sample_size(); }
+  [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
+  [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
   /// How often a step or detach visited the whole table. About every 166/(1−β) steps of an EMA with β near 1, 21/(1−β)
   /// where Shadow is float, and once in the step after a gain of 1 that was not the first.
   [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
 
   /// Back to the state after construction.
   void reset() {
-    averager_.reset();
+    gains_.reset();
     lag_ = {};
     u_.setZero();
     sweeps_ = 0;
@@ -242,10 +242,10 @@ class RowAverage {
       Eigen::Map<Flat> u(u_.data(), u_.size());
       detail::serialize_array(archive, name, "rows", u, n);
     }
-    detail::serialize_part(archive, "averager", averager_);
+    detail::serialize_part(archive, "averager", gains_);
   }
 
-  Averager averager_;
+  std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())> gains_;
   detail::Lag lag_;
   Matrix u_;
   bool moving_ = false;

@@ -2,11 +2,12 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "polyak/averagers/tail_average.hpp"
-#include "polyak/detail/errors.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/schedules.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/sparse_linear.hpp"
@@ -23,6 +24,18 @@ struct SparseAdagradOptions {
   double intercept_rate = 1;       ///< in [0, ∞): factor of η for the intercepts, which have no penalty
   double initial_accumulator = 0;  ///< in [0, ∞): what the sums of squares start at
   double epsilon = 1e-10;          ///< in [0, ∞)
+
+  void for_each_option(const auto& visit) const {
+    visit("features", std::uint64_t{features}, detail::at_least_1);
+    visit("outputs", std::uint64_t{outputs}, detail::at_least_1);
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("l2", l2, detail::nonnegative);
+    visit("l1", l1, detail::nonnegative);
+    visit("intercept", intercept);
+    visit("intercept_rate", intercept_rate, detail::nonnegative);
+    visit("initial_accumulator", initial_accumulator, detail::nonnegative);
+    visit("epsilon", epsilon, detail::nonnegative);
+  }
 };
 
 namespace detail {
@@ -34,23 +47,12 @@ struct SparseAdagradRule {
 
   Options options;
 
-  explicit SparseAdagradRule(Options o) : options(std::move(o)) {
-    require_finite_nonnegative(options.initial_accumulator, name, "initial_accumulator must be finite and >= 0");
-    require_finite_nonnegative(options.epsilon, name, "epsilon must be finite and >= 0");
-  }
-
   [[nodiscard]] double initial_state() const noexcept { return options.initial_accumulator; }
   /// A gradient whose square is 0 moves nothing where it would be divided by 0.
   [[nodiscard]] double descend(double rate, double gradient, double& sum) const noexcept {
     sum += gradient * gradient;
     const double divisor = std::sqrt(sum) + options.epsilon;
     return divisor == 0 ? 0 : -rate * gradient / divisor;
-  }
-
-  template <class Visitor>
-  void for_each_option(const Visitor& visit) const {
-    visit("initial_accumulator", options.initial_accumulator);
-    visit("epsilon", options.epsilon);
   }
 };
 
@@ -66,8 +68,8 @@ struct SparseAdagradRule {
 template <class Averager = TailAverage<>, class Scalar = double>
 class SparseAdagrad : public detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar> {
  public:
-  explicit SparseAdagrad(SparseAdagradOptions options, Averager averager = {})
-      : detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar>(std::move(options), std::move(averager)) {}
+  explicit SparseAdagrad(SparseAdagradOptions options, const Averager& averager = {})
+      : detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar>(std::move(options), averager) {}
 };
 
 }  // namespace polyak

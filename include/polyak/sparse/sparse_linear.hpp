@@ -16,6 +16,7 @@
 #include "polyak/averagers/compensated.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/exact_sum.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/sparse/lag.hpp"
@@ -24,14 +25,13 @@
 
 namespace polyak::detail {
 
-/// What the linear models on sparse inputs have in common: scores x·W + intercept of d features and k outputs, trained
-/// and averaged at O(nonzeros · k) a step. The Rule holds what differs:
+/// All that the linear models on sparse inputs have in common, hence the length: scores x·W + intercept of d features
+/// and k outputs, trained and averaged at O(nonzeros · k) a step. The Rule holds what differs:
 ///
 ///     Options (features, outputs, learning_rate, l2, l1, intercept, intercept_rate), name
-///     Rule(Options)              throws std::invalid_argument on options out of range
+///     Rule{Options}
 ///     has_state, initial_state() one double for each weight, if any
 ///     descend(rate, g, state)    what a weight moves by along its derivative g
-///     for_each_option(visit)     visit(name, option) for the options that not all have
 template <class Rule, class Averager, class Scalar>
   requires(std::same_as<Scalar, float> || std::same_as<Scalar, double>)
 class SparseLinear {
@@ -48,15 +48,11 @@ class SparseLinear {
   using Matrix = typename LaggedRows<Scalar>::Matrix;
   using Vector = Eigen::Matrix<double, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
-  SparseLinear(Options options, Averager averager) : rule_{std::move(options)}, averager_(std::move(averager)) {
+  SparseLinear(Options options, const Averager& averager) : rule_{std::move(options)}, gains_(averager.gains()) {
     const Options& o = rule_.options;
-    require(o.features >= 1, Rule::name, "features must be >= 1", std::uint64_t{o.features});
-    require(o.outputs >= 1, Rule::name, "outputs must be >= 1", std::uint64_t{o.outputs});
-    require_finite_nonnegative(o.l2, Rule::name, "l2 must be finite and >= 0");
-    require_finite_nonnegative(o.l1, Rule::name, "l1 must be finite and >= 0");
-    require_finite_nonnegative(o.intercept_rate, Rule::name, "intercept_rate must be finite and >= 0");
+    o.for_each_option(OptionChecker{Rule::name});
     if (o.learning_rate.is_number()) check_rate(o.learning_rate(0));
-    if (averager_.in_use()) throw_bad_order(Rule::name, "the averager must not be in use already");
+    if (averager.in_use()) throw_bad_order(Rule::name, "the averager must not be in use already");
     start();
   }
 
@@ -148,7 +144,7 @@ class SparseLinear {
     require_average();
     return average_intercept_;
   }
-  [[nodiscard]] bool has_average() const noexcept { return averager_.has_average(); }
+  [[nodiscard]] bool has_average() const noexcept { return gains_.count() > 0; }
 
   [[nodiscard]] std::size_t features() const noexcept { return rule_.options.features; }
   [[nodiscard]] std::size_t outputs() const noexcept { return rule_.options.outputs; }
@@ -156,10 +152,10 @@ class SparseLinear {
   /// Steps taken: the t that schedules are asked next.
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   /// Iterates folded in, and what the average is made of: see Averager.
-  [[nodiscard]] std::uint64_t count() const noexcept { return averager_.count(); }
-  [[nodiscard]] double effective_sample_size() const noexcept { return averager_.effective_sample_size(); }
-  [[nodiscard]] double mean_age() const noexcept { return averager_.mean_age(); }
-  [[nodiscard]] double start_mass() const noexcept { return averager_.start_mass(); }
+  [[nodiscard]] std::uint64_t count() const noexcept { return gains_.count(); }
+  [[nodiscard]] double effective_sample_size() const noexcept { return gains_.effective_sample_size(); }
+  [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
+  [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
   /// How often all features were visited, O(features · outputs), to fold the scales back into the numbers. About every
   /// 166/(1−β) steps of an EMA, and with L2 of strength λ at rate η every 5/λη steps where the average looks back
   /// further than that, else every 166/λη. For float, 21 stands for 166. And once in the step after a gain of 1 that
@@ -173,7 +169,7 @@ class SparseLinear {
 
   /// Back to the state after construction.
   void reset() {
-    averager_.reset();
+    gains_.reset();
     steps_ = 0;
     owed_ = owed_rest_ = 0;
     start();
@@ -187,16 +183,8 @@ class SparseLinear {
   void serialize(Archive& archive, unsigned int) {
     serialize_version(archive, Rule::name);
     const OptionSerializer<Archive> option{archive, Rule::name};
-    const Options& o = rule_.options;
     option("scalar", scalar_name<Scalar>);
-    option("features", std::uint64_t{o.features});
-    option("outputs", std::uint64_t{o.outputs});
-    option("learning_rate", o.learning_rate);
-    option("l2", o.l2);
-    option("l1", o.l1);
-    option("intercept", o.intercept);
-    option("intercept_rate", o.intercept_rate);
-    rule_.for_each_option(option);
+    rule_.options.for_each_option(option);
     if constexpr (is_loading<Archive>) {
       SparseLinear loaded = *this;
       loaded.serialize_state(archive);
@@ -207,11 +195,11 @@ class SparseLinear {
   }
 
  private:
-  using Fold = decltype(std::declval<Averager&>().begin_gain());
+  using Gains = std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())>;
 
   struct Tick {
     double rate;
-    Fold fold;
+    decltype(std::declval<const Gains&>().next()) next;
   };
 
   void start() {
@@ -240,14 +228,14 @@ class SparseLinear {
     array("intercept_rest", intercept_rest_);
     array("average_intercept", average_intercept_);
     array("intercept_state", intercept_state_);
-    serialize_part(archive, "averager", averager_);
+    serialize_part(archive, "averager", gains_);
   }
 
   /// All that can throw.
   [[nodiscard]] Tick begin() {
     const double rate = learning_rate();
     check_rate(rate);
-    return {rate, averager_.begin_gain()};
+    return {rate, gains_.next()};
   }
 
   void check_rate(double rate) const {
@@ -280,8 +268,8 @@ class SparseLinear {
   template <class Row>
   void take(const Row& x, const Tick& tick, std::span<const double> derivatives) noexcept {
     const Options& o = rule_.options;
-    const Fold& fold = tick.fold;
-    const bool follows = Lag::follows(fold, has_average());
+    const auto& next = tick.next;
+    const bool follows = Lag::follows(next, has_average());
     rows_.begin(follows, tick.rate * o.l2);
     if (o.l1 > 0) {
       owe(tick.rate * o.l1);
@@ -291,15 +279,15 @@ class SparseLinear {
     } else {
       rows_.add_multiple(x, -tick.rate * derivatives[0]);
     }
-    rows_.end(fold, follows);
+    rows_.end(next, follows);
 
     if (o.intercept) move_intercept(tick.rate * o.intercept_rate, derivatives);
     if (follows) {
       average_intercept_ = intercept_;
-    } else if (!fold.idle() && fold.gain() != 0) {
-      average_intercept_ += fold.gain() * (intercept_ - average_intercept_);
+    } else if (next.gain() != 0) {
+      average_intercept_ += next.gain() * (intercept_ - average_intercept_);
     }
-    fold.commit();
+    gains_.commit(next);
     ++steps_;
   }
 
@@ -347,7 +335,7 @@ class SparseLinear {
   }
 
   Rule rule_;
-  Averager averager_;
+  Gains gains_;
   LaggedRows<Scalar> rows_;
   std::uint64_t steps_ = 0;
   double owed_ = 0;  // L1 in all, up to owed_rest_

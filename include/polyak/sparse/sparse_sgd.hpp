@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "polyak/averagers/tail_average.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/schedules.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/sparse_linear.hpp"
@@ -19,6 +21,16 @@ struct SparseSgdOptions {
   double l1 = 0;              ///< λ₁ in [0, ∞): the penalty λ₁ Σ|w_j|
   bool intercept = true;      ///< off: intercepts stay 0
   double intercept_rate = 1;  ///< in [0, ∞): factor of η for the intercepts, which have no penalty
+
+  void for_each_option(const auto& visit) const {
+    visit("features", std::uint64_t{features}, detail::at_least_1);
+    visit("outputs", std::uint64_t{outputs}, detail::at_least_1);
+    visit("learning_rate", learning_rate, detail::nonnegative);
+    visit("l2", l2, detail::nonnegative);
+    visit("l1", l1, detail::nonnegative);
+    visit("intercept", intercept);
+    visit("intercept_rate", intercept_rate, detail::nonnegative);
+  }
 };
 
 namespace detail {
@@ -29,9 +41,6 @@ struct SparseSgdRule {
   static constexpr bool has_state = false;
 
   Options options;
-
-  template <class Visitor>
-  void for_each_option(const Visitor&) const {}
 };
 
 }  // namespace detail
@@ -54,8 +63,8 @@ struct SparseSgdRule {
 template <class Averager = TailAverage<>, class Scalar = double>
 class SparseSgd : public detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar> {
  public:
-  explicit SparseSgd(SparseSgdOptions options, Averager averager = {})
-      : detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar>(std::move(options), std::move(averager)) {}
+  explicit SparseSgd(SparseSgdOptions options, const Averager& averager = {})
+      : detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar>(std::move(options), averager) {}
 };
 
 }  // namespace polyak

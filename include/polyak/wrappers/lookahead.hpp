@@ -9,20 +9,24 @@
 #include <utility>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/errors.hpp"
 #include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/detail/step.hpp"
-#include "polyak/detail/swap.hpp"
-#include "polyak/parameters.hpp"
+#include "polyak/step.hpp"
+#include "polyak/wrappers/wrapper.hpp"
 
 namespace polyak {
 
 struct LookaheadOptions {
   std::uint64_t every = 5;  ///< k ≥ 1: steps of the optimizer to one of the slow weights
   double alpha = 0.5;       ///< in (0, 1]: how far the slow weights go towards the fast ones
+
+  void for_each_option(const auto& visit) const {
+    visit("every", every, detail::at_least_1);
+    visit("alpha", alpha, detail::above_0_to_1);
+  }
 };
 
 /// Lookahead (Zhang et al. 2019): the optimizer moves the weights θ; after every k steps slow weights φ, started at
@@ -30,71 +34,37 @@ struct LookaheadOptions {
 /// every k steps. Scalar is that of the weights; it must be named where the optimizer does not say it and it is not
 /// double.
 template <class Optimizer, FloatingPoint Scalar = detail::scalar_or_double<Optimizer>>
-class Lookahead {
+class Lookahead : public Wrapper<Lookahead<Optimizer, Scalar>, Optimizer> {
+  using Base = Wrapper<Lookahead<Optimizer, Scalar>, Optimizer>;
+
  public:
   using scalar_type = Scalar;
   using Options = LookaheadOptions;
-  template <class Inner, class View>
-  class Update;
+  static constexpr std::string_view name = "polyak::Lookahead";
 
   /// Throws std::invalid_argument on options out of range.
-  explicit Lookahead(Optimizer trainer, Options options = {}) : optimizer_(std::move(trainer)), options_(options) {
-    detail::require(options.every >= 1, name, "every must be >= 1", options.every);
-    detail::require(detail::is_finite(options.alpha) && options.alpha > 0 && options.alpha <= 1, name,
-                    "alpha must be in (0, 1]", options.alpha);
+  explicit Lookahead(Optimizer trainer, Options options = {}) : Base(std::move(trainer)), options_(options) {
+    options.for_each_option(detail::OptionChecker{name});
   }
 
-  /// A step of the optimizer, and in every k-th one of the slow weights; true if one was taken.
-  template <class P, class G>
-  bool step(P&& params, const G& grad) {
-    if constexpr (detail::explain_step<Scalar, P, G>()) {
-      if constexpr (SlicewiseOptimizer<Optimizer>) {
-        return detail::step_in_slices(*this, params, grad, name);
-      } else {
-        const bool taken = step_quietly(params, grad);
-        throw_pending();
-        return taken;
-      }
+  /// A step of the optimizer, and in every k-th one of the slow weights.
+  template <class Step, class... Folds>
+  Outcome advance(const Step& step, const Folds&... folds) {
+    if (steps_ == 0) {
+      start(step);
+    } else {
+      layout_.check(step, name);
     }
+    const bool syncs = (steps_ + 1) % options_.every == 0;
+    const Outcome outcome = syncs ? polyak::advance(this->optimizer_, step, Sync{*this}, folds...)
+                                  : polyak::advance(this->optimizer_, step, folds...);
+    if (outcome.taken) ++steps_;
+    return outcome;
   }
 
-  template <class View>
-    requires SlicewiseOptimizer<Optimizer>
-  [[nodiscard]] auto begin_step(const View& view) {
-    prepare(view.layout());
-    if (steps_ == 0) view.for_each([&](const auto& slice) { start(slice.offset, slice.params); });
-    return Update<decltype(optimizer_.begin_step(view)), View>(*this, optimizer_.begin_step(view), view);
-  }
-
-  [[nodiscard]] Optimizer& optimizer() noexcept { return optimizer_; }
-  [[nodiscard]] const Optimizer& optimizer() const noexcept { return optimizer_; }
   /// Steps taken.
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   [[nodiscard]] const Options& options() const noexcept { return options_; }
-
-  /// Throws std::logic_error while an average inside stands in the place of the weights.
-  void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
-  /// A step taken as a whole; what an average inside has to throw of it is held back for throw_pending.
-  template <class P, class G>
-  bool step_quietly(P& params, const G& grad)
-    requires(!SlicewiseOptimizer<Optimizer>)
-  {
-    prepare(detail::layout_of(params, name));
-    if (steps_ == 0)
-      detail::for_each_block(params, name, [&](std::size_t offset, auto block) { start(offset, block); });
-    if (!detail::step_whole_keeping_size(optimizer_, params, grad, name)) return false;
-    if (syncs()) {
-      detail::for_each_block(params, name, [&](std::size_t offset, auto block) {
-        using Reading = detail::Read<Scalar>;
-        const Sync<Reading> sync{{block.data()}, block.data(), slow_.data() + offset, alpha()};
-        detail::for_each_index(block.size(), sync);
-      });
-    }
-    ++steps_;
-    return true;
-  }
-  /// Throws what an average inside has held back while the step was under way.
-  void throw_pending() { detail::throw_pending(optimizer_); }
 
   /// Saves or loads the slow weights and the optimizer, which is the user's own or the library's: see
   /// Averaged::serialize.
@@ -103,8 +73,7 @@ class Lookahead {
     detail::serialize_version(archive, name);
     const detail::OptionSerializer<Archive> option{archive, name};
     option("scalar", detail::scalar_name<Scalar>);
-    option("every", options_.every);
-    option("alpha", options_.alpha);
+    options_.for_each_option(option);
     std::uint64_t steps = steps_;
     detail::serialize_value(archive, steps);
     const auto serialize_rest = [&](detail::KnownLayout& layout, auto& slow) {
@@ -112,7 +81,7 @@ class Lookahead {
         layout.serialize(archive, name);
         detail::serialize_array(archive, name, "slow", slow, layout.size());
       }
-      detail::serialize_part(archive, "optimizer", optimizer_);
+      detail::serialize_part(archive, "optimizer", this->optimizer_);
     };
     if constexpr (detail::is_loading<Archive>) {
       detail::KnownLayout layout;
@@ -128,7 +97,7 @@ class Lookahead {
 
   /// Back to the state after construction, and the optimizer where it offers reset().
   void reset() {
-    if constexpr (requires { optimizer_.reset(); }) optimizer_.reset();
+    this->reset_optimizer();
     steps_ = 0;
     layout_.forget();
     slow_.resize(0);
@@ -136,43 +105,37 @@ class Lookahead {
 
  private:
   using T = detail::compute_t<Scalar>;
-  static constexpr std::string_view name = "polyak::Lookahead";
 
-  /// A move of a coordinate, and then of its slow weight.
-  template <class Move>
-  struct Sync {
-    static constexpr bool vectorised = detail::VectorKernel<Move>;
-    Move move;
-    Scalar* params;
+  /// A move of the slow weight of a coordinate, and of the coordinate to it.
+  struct Follow {
+    static constexpr bool vectorised = detail::vectorises<Scalar>;
+    using moves_weights = void;
     T* slow;
     T alpha;
 
-    [[gnu::always_inline]] auto radicand(std::size_t i) const noexcept
-      requires detail::RootKernel<Move>
-    {
-      return move.radicand(i);
+    [[gnu::always_inline]] Scalar operator()(std::size_t i, Scalar fast) const noexcept {
+      slow[i] = detail::mul_add(alpha, static_cast<T>(fast) - slow[i], slow[i]);
+      return static_cast<Scalar>(slow[i]);
     }
-    template <class... Root>
-    [[gnu::always_inline]] Scalar operator()(std::size_t i, Root... root) const noexcept {
-      const T fast = static_cast<T>(move(i, root...));
-      slow[i] = detail::mul_add(alpha, fast - slow[i], slow[i]);
-      return params[i] = static_cast<Scalar>(slow[i]);
+  };
+  /// A fold that follows those of the optimizer inside.
+  struct Sync {
+    Lookahead& owner;
+
+    [[nodiscard]] Follow at(std::size_t offset) const noexcept {
+      return {owner.slow_.data() + offset, static_cast<T>(owner.options_.alpha)};
     }
   };
 
-  void prepare(const Layout& layout) {
-    if (steps_ > 0) return layout_.check(layout, name);
-    layout_.note(layout);
-    slow_.resize(static_cast<Eigen::Index>(layout.size()));
+  template <class View>
+  void start(const View& view) {
+    layout_.note(view);
+    slow_.resize(static_cast<Eigen::Index>(view.size()));
+    detail::for_each_part(view, [this](const auto& part) {
+      detail::assign(slow_.data() + part.offset, part.params.data(), part.params.size());
+    });
   }
-  template <class Block>
-  void start(std::size_t offset, const Block& block) noexcept {
-    detail::assign(slow_.data() + offset, block.data(), block.size());
-  }
-  [[nodiscard]] bool syncs() const noexcept { return (steps_ + 1) % options_.every == 0; }
-  [[nodiscard]] T alpha() const noexcept { return static_cast<T>(options_.alpha); }
 
-  Optimizer optimizer_;
   Options options_;
   std::uint64_t steps_ = 0;
   detail::KnownLayout layout_;
@@ -183,58 +146,5 @@ template <class Optimizer>
 Lookahead(Optimizer) -> Lookahead<Optimizer>;
 template <class Optimizer>
 Lookahead(Optimizer, LookaheadOptions) -> Lookahead<Optimizer>;
-
-/// One step's share of the work. Refers to its Lookahead, which must stay where it is meanwhile.
-template <class Optimizer, FloatingPoint Scalar>
-template <class Inner, class View>
-class Lookahead<Optimizer, Scalar>::Update {
- public:
-  static constexpr bool concurrent = Concurrent<Inner>;
-  static constexpr bool late = LateUpdate<Inner>;
-
-  Update(Lookahead& owner, Inner inner, const View& view) : owner_(&owner), inner_(std::move(inner)), view_(view) {}
-
-  template <class Grad>
-  void operator()(const Slice<Scalar, Grad>& slice) noexcept {
-    if (late || !syncs()) return inner_(slice);
-    if (visit(slice, [n = slice.params.size()](const auto& move) { detail::for_each_index(n, move); })) return;
-    inner_(slice);
-    sync(slice);
-  }
-  template <class Grad, class Visitor>
-  bool visit(const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    if constexpr (ElementwiseUpdateOf<Inner, Scalar> && !late) {
-      if (!syncs()) return inner_.visit(slice, visitor);
-      return inner_.visit(slice, [&](const auto& move) { visitor(sync(move, slice)); });
-    } else {
-      return false;
-    }
-  }
-  [[nodiscard]] bool taken() const noexcept { return inner_.taken(); }
-  void commit() noexcept {
-    const bool steps = taken();
-    [[maybe_unused]] const bool synced = syncs();
-    inner_.commit();
-    if constexpr (late) {
-      if (synced) view_.for_each([this](const auto& slice) { this->sync(slice); });
-    }
-    if (steps) ++owner_->steps_;
-  }
-
- private:
-  [[nodiscard]] bool syncs() const noexcept { return taken() && owner_->syncs(); }
-  template <class Move, class Grad>
-  [[nodiscard]] Sync<Move> sync(Move move, const Slice<Scalar, Grad>& slice) const noexcept {
-    return {move, slice.params.data(), owner_->slow_.data() + slice.offset, owner_->alpha()};
-  }
-  template <class Grad>
-  void sync(const Slice<Scalar, Grad>& slice) const noexcept {
-    detail::for_each_index(slice.params.size(), sync(detail::Read<Scalar>{slice.params.data()}, slice));
-  }
-
-  Lookahead* owner_;
-  Inner inner_;
-  [[no_unique_address]] std::conditional_t<late, View, detail::NoView> view_;
-};
 
 }  // namespace polyak

@@ -8,21 +8,26 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/finite.hpp"
-#include "polyak/detail/gradient_wrapper.hpp"
+#include "polyak/step.hpp"
+#include "polyak/wrappers/wrapper.hpp"
 
 namespace polyak {
+
+struct SkipNonFiniteOptions {
+  void for_each_option(const auto&) const {}
+};
 
 /// Takes no step along a gradient with a NaN or an infinity in it, before any filter of a wrapper around: neither
 /// weights nor optimizer state, average or schedule move; step returns false and skipped() counts it. Works under
 /// -ffast-math too. Costs one more pass over the gradient.
 template <class Optimizer>
-class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer> {
-  using Base = detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer>;
+class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer, SkipNonFiniteOptions> {
+  using Base = detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer, SkipNonFiniteOptions>;
 
  public:
   static constexpr std::string_view name = "polyak::SkipNonFinite";
 
-  explicit SkipNonFinite(Optimizer trainer) : Base(std::move(trainer)) {}
+  explicit SkipNonFinite(Optimizer trainer) : Base(std::move(trainer), {}) {}
 
   /// Gradients that were skipped.
   [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
@@ -32,18 +37,16 @@ class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, O
     skipped_ = 0;
   }
 
-  template <FloatingPoint Scalar>
-  [[nodiscard]] detail::Verdict inspect(const StepView<Scalar>& view) const {
+  template <FloatingPoint Scalar, bool Filters>
+  [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>& view) const {
     detail::Verdict verdict;
-    view.for_each([&](const Slice<Scalar>& slice) {
+    view.for_each_unfiltered([&](const Slice<Scalar>& slice) {
       verdict.skip |= !detail::all_finite(std::span<const Scalar>(slice.grad, slice.params.size()));
     });
     return verdict;
   }
   void note(const detail::Verdict& verdict) noexcept { skipped_ += verdict.skip ? 1 : 0; }
 
-  template <class Visitor>
-  void for_each_option(const Visitor&) const {}
   [[nodiscard]] auto state() noexcept { return std::tie(skipped_); }
 
  private:

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "polyak/detail/io/checkpoint_format.hpp"
-#include "polyak/detail/io/scalar_type.hpp"
+#include "polyak/io/detail/checkpoint_format.hpp"
+#include "polyak/io/detail/scalar_type.hpp"
 
 // The archives that serialize() of an object is given. Its arrays become entries of their own, named after the parts
 // they are in; its other numbers become one entry, each behind a tag that says what it is.

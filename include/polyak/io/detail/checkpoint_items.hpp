@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/io/checkpoint_archive.hpp"
-#include "polyak/detail/io/checkpoint_format.hpp"
-#include "polyak/detail/io/scalar_type.hpp"
 #include "polyak/detail/swap.hpp"
+#include "polyak/io/detail/checkpoint_archive.hpp"
+#include "polyak/io/detail/checkpoint_format.hpp"
+#include "polyak/io/detail/scalar_type.hpp"
 #include "polyak/io/named.hpp"
 #include "polyak/parameters.hpp"
 

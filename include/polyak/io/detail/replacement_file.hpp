@@ -21,7 +21,7 @@
 #include <system_error>
 #include <utility>
 
-#include "polyak/detail/io/file_error.hpp"
+#include "polyak/io/detail/file_error.hpp"
 
 namespace polyak::detail {
 

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <span>
 
-#include "polyak/detail/io/scalar_type.hpp"
+#include "polyak/io/detail/scalar_type.hpp"
 
 namespace polyak::detail {
 

@@ -1,21 +1,22 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/kernel.hpp"
-#include "polyak/detail/known_addresses.hpp"
 #include "polyak/detail/known_layout.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/detail/setting.hpp"
-#include "polyak/detail/step.hpp"
-#include "polyak/parameters.hpp"
+#include "polyak/optimizers/setting.hpp"
 #include "polyak/schedules.hpp"
+#include "polyak/step.hpp"
 
 namespace polyak {
 
@@ -39,36 +40,40 @@ concept WithMomentum = requires(const Options& options) { options.momentum; };
 /// can be set while training, options by block. The Rule holds what differs:
 ///
 ///     scalar_type, Options, name   Options have learning_rate, weight_decay and blocks, and may have a momentum
-///     Rule{Options}                and check(Options): throws std::invalid_argument on what is out of range
+///     Rule{Options}
 ///     Factors begin(t, now, n)     begins them with the StepNumbers; grows its state, zeroed, changes nothing else
 ///     visit(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
 ///     commit(factors), reset()
-///     for_each_option(visit)       visit(name, option) for the options that not all have, but momentum
 ///     for_each_state(visit)        visit(name, member) for what a step leaves to the next; vectors are of size n
 template <class Rule>
-class Coordinatewise {
+class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
  public:
   using scalar_type = typename Rule::scalar_type;
   using Options = typename Rule::Options;
-  class Update;
+  static constexpr std::string_view name = Rule::name;
 
   explicit Coordinatewise(Options options) : rule_{std::move(options)} {
-    for_each_setting(rule_.options, settings_,
-                     [](const Hyperparameter& option, const Setting& setting) { setting.check(option, Rule::name); });
-    Rule::check(rule_.options);
-    for (std::size_t i = 0; i < rule_.options.blocks.size(); ++i) {
-      const std::string rule = "_factor of block " + std::to_string(i) + " must be finite and >= 0";
-      require_finite_nonnegative(rule_.options.blocks[i].learning_rate_factor, Rule::name, "learning_rate" + rule);
-      require_finite_nonnegative(rule_.options.blocks[i].weight_decay_factor, Rule::name, "weight_decay" + rule);
-    }
+    check_options();
+    for_each_block_option(OptionChecker{Rule::name});
   }
 
-  /// Moves `params` one step along `grad`; true, since it always takes one. Throws std::invalid_argument on sizes or
-  /// shapes that differ, from each other or from those of the first step, before anything is written. Allocates in the
-  /// first step only, unless the gradient is an expression, which is evaluated once.
-  template <class P, class G>
-  bool step(P&& params, const G& grad) {
-    if constexpr (explain_step<scalar_type, P, G>()) return step_in_slices(*this, params, grad, Rule::name);
+  /// Moves the weights one step, and the averages behind it. Throws std::invalid_argument on blocks that overlap, that
+  /// are not those of the first step or not as many as have options, and on hyperparameters out of range.
+  template <class Step, class... Folds>
+  Outcome advance(const Step& step, const Folds&... folds) {
+    const typename Rule::Factors factors = begin(step);
+    const auto visit = [&](const auto& slice, const auto& visitor) {
+      typename Rule::Factors own = factors;
+      if (const auto& blocks = rule_.options.blocks; !blocks.empty()) {
+        own.rate *= blocks[slice.block].learning_rate_factor;
+        own.decay *= blocks[slice.block].weight_decay_factor;
+      }
+      rule_.visit(own, slice, visitor);
+    };
+    const Outcome outcome = move_and_fold<typename Step::view_type>(step, visit, folds...);
+    ++steps_;
+    rule_.commit(factors);
+    return outcome;
   }
 
   /// Steps taken: the t that schedules are asked next.
@@ -115,10 +120,13 @@ class Coordinatewise {
     for_each_setting(options, settings, [&archive](Hyperparameter& each, Setting& setting) {
       setting.serialize(archive, each, Rule::name);
     });
-    rule_.for_each_option(option);
-    serialize_blocks(option);
+    options.for_each_option([&option](std::string_view member, const auto& value, const auto&...) {
+      if constexpr (!std::same_as<std::remove_cvref_t<decltype(value)>, Hyperparameter>) option(member, value);
+    });
+    option("number of blocks with options", std::uint64_t{options.blocks.size()});
+    for_each_block_option(option);
     if constexpr (is_loading<Archive>) {
-      Rule::check(options);
+      options.for_each_option(OptionChecker{Rule::name});
       std::uint64_t steps = 0;
       KnownLayout layout;
       Rule rule{std::move(options)};
@@ -127,31 +135,27 @@ class Coordinatewise {
       rule_ = std::move(rule);
       steps_ = steps;
       layout_ = std::move(layout);
-      addresses_.forget();
     } else {
       serialize_state(archive, steps_, layout_, rule_);
     }
   }
 
-  /// Begins a step: throws as step does, and else changes nothing but the capacity of the state until the update is
-  /// committed.
-  [[nodiscard]] Update begin_step(const StepView<scalar_type>& view) {
-    const Layout& layout = view.layout();
+ private:
+  template <bool Filters>
+  [[nodiscard]] typename Rule::Factors begin(const StepView<scalar_type, Filters>& view) {
     if (steps_ > 0) {
-      layout_.check(layout, Rule::name);
+      layout_.check(view, Rule::name);
     } else {
-      layout_.note(layout);
-      addresses_.forget();
+      layout_.note(view);
     }
-    addresses_.check(view, Rule::name);
+    view.require_apart(Rule::name);
     const auto& blocks = rule_.options.blocks;
-    if (!blocks.empty() && blocks.size() != layout.blocks()) {
-      throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), layout.blocks());
+    if (!blocks.empty() && blocks.size() != view.blocks()) {
+      throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), view.blocks());
     }
-    return Update(*this, rule_.begin(steps_, ask(), layout.size()));
+    return rule_.begin(steps_, ask(), view.size());
   }
 
- private:
   struct Settings {
     Setting rate{"learning_rate"}, decay{"weight_decay"}, momentum{"momentum"};
   };
@@ -171,16 +175,15 @@ class Coordinatewise {
     return now;
   }
   void set(Setting& setting, Hyperparameter& option, Hyperparameter given) {
-    setting.set(option, std::move(given), Rule::name, [this] { Rule::check(rule_.options); });
+    setting.set(option, std::move(given), Rule::name, [this] { check_options(); });
   }
-  template <class Option>
-  void serialize_blocks(const Option& option) const {
+  void check_options() const { rule_.options.for_each_option(OptionChecker{Rule::name}); }
+  void for_each_block_option(const auto& visit) const {
     const auto& blocks = rule_.options.blocks;
-    option("number of blocks with options", std::uint64_t{blocks.size()});
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       const std::string which = "_factor of block " + std::to_string(i);
-      option("learning_rate" + which, blocks[i].learning_rate_factor);
-      option("weight_decay" + which, blocks[i].weight_decay_factor);
+      visit("learning_rate" + which, blocks[i].learning_rate_factor, nonnegative);
+      visit("weight_decay" + which, blocks[i].weight_decay_factor, nonnegative);
     }
   }
   template <class Archive>
@@ -197,46 +200,6 @@ class Coordinatewise {
   std::uint64_t steps_ = 0;
   Settings settings_;
   KnownLayout layout_;
-  KnownAddresses addresses_;
-};
-
-/// One step's share of the work. Refers to its optimizer, which must stay where it is meanwhile.
-template <class Rule>
-class Coordinatewise<Rule>::Update {
- public:
-  static constexpr bool concurrent = true;
-
-  template <class Grad>
-  void operator()(const Slice<scalar_type, Grad>& slice) const noexcept {
-    visit(slice, [n = slice.params.size()](const auto& move) { for_each_index(n, move); });
-  }
-
-  /// Hands over the move of one coordinate, with what this step does not need left out at compile time.
-  template <class Grad, class Visitor>
-  bool visit(const Slice<scalar_type, Grad>& slice, const Visitor& visitor) const noexcept {
-    typename Rule::Factors factors = factors_;
-    if (const auto& blocks = optimizer_->rule_.options.blocks; !blocks.empty()) {
-      factors.rate *= blocks[slice.block].learning_rate_factor;
-      factors.decay *= blocks[slice.block].weight_decay_factor;
-    }
-    optimizer_->rule_.visit(factors, slice, visitor);
-    return true;
-  }
-
-  [[nodiscard]] static constexpr bool taken() noexcept { return true; }
-
-  void commit() const noexcept {
-    ++optimizer_->steps_;
-    optimizer_->rule_.commit(factors_);
-  }
-
- private:
-  friend Coordinatewise;
-  Update(Coordinatewise& optimizer, const typename Rule::Factors& factors)
-      : optimizer_(&optimizer), factors_(factors) {}
-
-  Coordinatewise* optimizer_;
-  typename Rule::Factors factors_;
 };
 
 }  // namespace detail

@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/io/file_error.hpp"
-#include "polyak/detail/io/matrix_order.hpp"
-#include "polyak/detail/io/replacement_file.hpp"
-#include "polyak/detail/io/scalar_type.hpp"
-#include "polyak/detail/io/xxh64.hpp"
+#include "polyak/io/detail/file_error.hpp"
+#include "polyak/io/detail/matrix_order.hpp"
+#include "polyak/io/detail/replacement_file.hpp"
+#include "polyak/io/detail/scalar_type.hpp"
+#include "polyak/io/detail/xxh64.hpp"
 
 namespace polyak {
 

@@ -18,8 +18,8 @@
 #include <string>
 #include <string_view>
 
-#include "polyak/detail/io/file_error.hpp"
-#include "polyak/detail/io/replacement_file.hpp"
+#include "polyak/io/detail/file_error.hpp"
+#include "polyak/io/detail/replacement_file.hpp"
 
 namespace polyak::detail {
 

@@ -1,4 +1,4 @@
-#include <polyak/detail/setting.hpp>
+#include <polyak/optimizers/setting.hpp>
 #include <polyak/schedules.hpp>
 
 #include <cstdint>

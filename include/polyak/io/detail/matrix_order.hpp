@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/io/scalar_type.hpp"
+#include "polyak/io/detail/scalar_type.hpp"
 #include "polyak/parameters.hpp"
 
 // Matrices in files that have an order, a byte order or a number of dimensions of their own.

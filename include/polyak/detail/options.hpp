@@ -1,0 +1,120 @@
+#pragma once
+
+#include <concepts>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/finite.hpp"
+
+// What is done with the options of a part. They are stated once: a struct of options has for_each_option(visit), which
+// calls visit(name, value, range) for each, or visit(name, value) where every value will do. From it follow the checks
+// at construction, what is saved and compared on loading, and the text that describes a schedule.
+
+namespace polyak::detail {
+
+[[nodiscard]] inline std::string to_text(bool x) { return x ? "true" : "false"; }
+[[nodiscard]] inline std::string to_text(std::string_view x) { return std::string(x); }
+
+/// An option that is given as a number or a function says what it is in words.
+template <class T>
+concept GivenAsFunction = requires(const T& option) {
+  { option.description() } -> std::same_as<std::string>;
+  { option.is_number() } -> std::same_as<bool>;
+  { option.number() } -> std::same_as<double>;
+};
+
+/// The finite numbers from low to high, and in which words others are refused.
+struct Range {
+  std::string_view rule = {};
+  double low = 0, high = std::numeric_limits<double>::max();
+  bool open_low = false, open_high = false;
+
+  [[nodiscard]] constexpr bool holds(double x) const noexcept {
+    return is_finite(x) && (open_low ? x > low : x >= low) && (open_high ? x < high : x <= high);
+  }
+};
+inline constexpr Range finite{"must be finite", std::numeric_limits<double>::lowest()};
+inline constexpr Range nonnegative{"must be finite and >= 0"};
+inline constexpr Range positive{"must be finite and > 0", 0, std::numeric_limits<double>::max(), true};
+inline constexpr Range at_least_1{"must be >= 1", 1};
+inline constexpr Range from_0_to_1{"must be in [0, 1]", 0, 1};
+inline constexpr Range above_0_to_1{"must be in (0, 1]", 0, 1, true};
+inline constexpr Range from_0_below_1{"must be in [0, 1)", 0, 1, false, true};
+
+/// Throws std::invalid_argument for an option out of its range. Of those that may be functions, numbers are checked
+/// here, and what a function gives where it is asked.
+struct OptionChecker {
+  std::string_view who;
+
+  template <class T>
+  void operator()(std::string_view, const T&) const {}
+  template <class T>
+  void operator()(std::string_view member, const T& value, const Range& range) const {
+    if constexpr (GivenAsFunction<T>) {
+      if (value.is_number()) (*this)(member, value.number(), range);
+    } else {
+      if (!range.holds(static_cast<double>(value))) refuse(member, value, range);
+    }
+  }
+
+ private:
+  template <class T>
+  [[noreturn, gnu::cold, gnu::noinline]] void refuse(std::string_view member, const T& value,
+                                                     const Range& range) const {
+    throw_bad_value(who, std::string(member).append(" ").append(range.rule), value);
+  }
+};
+
+/// Writes "member value, member value" of the options it is called with.
+struct Describer {
+  std::string& into;
+
+  template <class T>
+  void operator()(std::string_view member, const T& value, const Range& = {}) const {
+    if (into.back() != '(') into.append(", ");
+    into.append(member).append(" ");
+    if constexpr (GivenAsFunction<T>) {
+      into += value.description();
+    } else {
+      into += to_text(value);
+    }
+  }
+};
+
+struct AnyOption {
+  template <class T>
+  void operator()(std::string_view, const T&, const Range& = {}) const {}
+};
+
+/// What names itself and lists its options: for_each_option(visit) calls visit(member, value) for each.
+template <class T>
+concept Described = requires(const T& described, const AnyOption visit) {
+  { T::name } -> std::convertible_to<std::string_view>;
+  described.for_each_option(visit);
+};
+
+/// "Cosine(initial 0.1, final 0, steps 1000)".
+template <Described T>
+[[nodiscard]] std::string describe(const T& described) {
+  std::string_view name = T::name;
+  constexpr std::string_view ours = "polyak::";
+  if (name.starts_with(ours)) name.remove_prefix(ours.size());
+  std::string text = std::string(name) + "(";
+  described.for_each_option(Describer{text});
+  return text + ")";
+}
+
+/// Of a function that was given as an option. One that does not describe itself is not asked for values instead: it may
+/// be defined for the steps of the training alone, and end with them.
+template <class T>
+[[nodiscard]] std::string describe_function([[maybe_unused]] const T* function) {
+  if constexpr (Described<T>) {
+    return describe(*function);
+  } else {
+    return "a callable";
+  }
+}
+
+}  // namespace polyak::detail

@@ -1,0 +1,526 @@
+#pragma once
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
+#include "polyak/detail/kernel.hpp"
+#include "polyak/detail/parallel.hpp"
+#include "polyak/detail/scalar_of_optimizer.hpp"
+#include "polyak/gradient.hpp"
+#include "polyak/parameters.hpp"
+
+/// How a step runs: from its call through layers, each of which has advance(step, folds...), to one of two leaves,
+/// where weights move and averages fold.
+
+namespace polyak {
+
+/// What wrappers do to a gradient on its way to the optimizer: g ↦ clamp(scale · g, −limit, limit). Closed under
+/// composition.
+struct GradFilter {
+  double scale = 1;
+  double limit = std::numeric_limits<double>::infinity();
+
+  [[nodiscard]] bool changes() const noexcept { return scale != 1 || limit != std::numeric_limits<double>::infinity(); }
+};
+
+namespace detail {
+
+/// Stands for a pointer to the gradient where a filter lies in between.
+template <FloatingPoint Scalar, class Grad>
+struct Filtered {
+  using T = compute_t<Scalar>;
+  Grad grad;
+  T scale, limit;
+
+  [[gnu::always_inline]] T operator[](std::size_t i) const noexcept {
+    const T g = scale * static_cast<T>(grad[i]);
+    return g > limit ? limit : g < -limit ? -limit : g;  // NaN passes
+  }
+  Filtered operator+(std::ptrdiff_t n) const noexcept { return {grad + n, scale, limit}; }
+};
+
+template <FloatingPoint Scalar, class Grad>
+auto filtered(const Slice<Scalar, Grad>& slice, const GradFilter& filter) noexcept {
+  using F = Filtered<Scalar, Grad>;
+  using T = typename F::T;
+  return Slice<Scalar, F>{slice.block, slice.offset, slice.params,
+                          F{slice.grad, static_cast<T>(filter.scale), static_cast<T>(filter.limit)}};
+}
+
+}  // namespace detail
+
+/// The blocks of one step with their weights and their gradient. With Filters the gradient is still to be put through
+/// filter().
+template <FloatingPoint Scalar, bool Filters = false>
+class StepView : public Layout {
+ public:
+  using scalar_type = Scalar;
+
+  explicit StepView(const BlockRef& only) noexcept : Layout(&only, 1), list_(nullptr) {}
+  explicit StepView(BlockList& list) noexcept : Layout(list.data(), list.size()), list_(&list) {}
+
+  [[nodiscard]] const GradFilter& filter() const noexcept { return filter_; }
+  [[nodiscard]] StepView<Scalar, true> filtered(const GradFilter& next) const noexcept {
+    StepView<Scalar, true> view = rewritten();
+    view.filter_ = {filter_.scale * next.scale, std::min(filter_.limit * next.scale, next.limit)};
+    return view;
+  }
+  /// The same step along another gradient, flat and final, which must stay until the step is taken.
+  [[nodiscard]] StepView<Scalar, true> along(const Scalar* gradient) const noexcept {
+    StepView<Scalar, true> view = rewritten();
+    view.filter_ = {};
+    view.gradient_ = gradient;
+    return view;
+  }
+  [[nodiscard]] const Scalar* gradient() const noexcept { return gradient_; }
+
+  /// Calls f with every block as a Slice, in order, its gradient as the wrappers further out have left it.
+  template <class F>
+  void for_each(const F& f) const {
+    if constexpr (Filters) {
+      for_each_unfiltered([&](const Slice<Scalar>& slice) { f(detail::filtered(slice, filter_)); });
+    } else {
+      for_each_unfiltered(f);
+    }
+  }
+  template <class F>
+  void for_each_unfiltered(const F& f) const {
+    for (std::size_t i = 0; i < blocks(); ++i) {
+      const BlockRef& block = this->block(i);
+      f(Slice<Scalar>{i,
+                      block.offset,
+                      {static_cast<Scalar*>(block.params), block.shape.size()},
+                      gradient_ ? gradient_ + block.offset : static_cast<const Scalar*>(block.grad)});
+    }
+  }
+
+  /// Throws std::invalid_argument if a block of parameters overlaps another, or the gradient of another.
+  void require_apart(std::string_view who) const {
+    if (list_) list_->require_apart(sizeof(Scalar), who);
+  }
+
+ private:
+  template <FloatingPoint, bool>
+  friend class StepView;
+  StepView(const Layout& layout, BlockList* list) noexcept : Layout(layout), list_(list) {}
+  [[nodiscard]] StepView<Scalar, true> rewritten() const noexcept {
+    StepView<Scalar, true> view(*this, list_);
+    view.filter_ = filter_;
+    view.gradient_ = gradient_;
+    return view;
+  }
+
+  BlockList* list_;
+  GradFilter filter_;
+  const Scalar* gradient_ = nullptr;
+};
+
+namespace detail {
+
+/// Calls f with every block of a step; where OpenMP is on, with parts of them from several threads at a time.
+template <FloatingPoint Scalar, bool Filters, class F>
+void for_each_part(const StepView<Scalar, Filters>& view, const F& f) noexcept {
+  in_parts<Scalar>(
+      view.size(), [&view](const auto& body) { view.for_each_unfiltered(body); }, f);
+}
+/// The same for parameters that were looked at before, so that nothing throws.
+template <ReadableParameters P, class F>
+void for_each_part(P& params, std::size_t size, const F& f) noexcept {
+  using Scalar = scalar_of<P&>;
+  const auto blocks = [&params](const auto& body) {
+    std::size_t i = 0;
+    for_each_block(params, "polyak", [&](std::size_t offset, auto block) {
+      body(Slice<Scalar>{i++, offset, block, block.data()});
+    });
+  };
+  in_parts<Scalar>(size, blocks, f);
+}
+
+/// With the gradient as wrappers have left it.
+template <FloatingPoint Scalar, bool Filters, class F>
+void for_each_filtered(const StepView<Scalar, Filters>& view, const F& f) noexcept {
+  if constexpr (Filters) {
+    if (view.filter().changes()) {
+      return for_each_part(view, [&](const Slice<Scalar>& slice) { f(filtered(slice, view.filter())); });
+    }
+  }
+  for_each_part(view, f);
+}
+
+/// What a fold asks for in this step.
+template <class Fold>
+[[nodiscard]] FoldBy by(const Fold& fold) noexcept {
+  if constexpr (requires { fold.by(); }) {
+    return fold.by();
+  } else {
+    return FoldsByCoordinate<Fold> ? FoldBy::coordinate : FoldBy::slice;
+  }
+}
+
+template <class Fold, class Slice>
+void before(const Fold& fold, const Slice& slice) noexcept {
+  if constexpr (FoldsBySlice<Fold>) {
+    using Scalar = typename decltype(slice.params)::value_type;
+    if (by(fold) == FoldBy::slice) fold.before(slice.offset, std::span<const Scalar>(slice.params));
+  }
+}
+template <class Fold, class Slice>
+void after(const Fold& fold, const Slice& slice) noexcept {
+  using Scalar = typename decltype(slice.params)::value_type;
+  const FoldBy how = by(fold);
+  if constexpr (FoldsByCoordinate<Fold>) {
+    Scalar* const weights = slice.params.data();
+    if (how == FoldBy::coordinate) {
+      for_each_index(slice.params.size(), then(weights, Read<Scalar>{weights}, fold.at(slice.offset)));
+    }
+  }
+  if constexpr (FoldsBySlice<Fold>) {
+    if (how == FoldBy::slice) fold.after(slice.offset, std::span<const Scalar>(slice.params));
+  }
+}
+
+/// Calls f with a view of parameters that are only read; `list` keeps the blocks of a set.
+template <ReadableParameters P, class F>
+void read(BlockList& list, const P& params, std::string_view who, const F& f) {
+  using Scalar = scalar_of<const P&>;
+  if constexpr (Scalars<const P&>) {
+    const auto block = block_of(params, who);
+    if constexpr (narrow_index) require_indexable(block.shape.size(), who);
+    const BlockRef only{const_cast<Scalar*>(block.data), block.data, block.shape, 0};
+    f(StepView<Scalar>(only));
+  } else {
+    list.look(params, who);
+    f(StepView<Scalar>(list));
+  }
+}
+
+/// Of a fold of a layer further out, that which must be done before the weights move, or that after it.
+template <class Fold>
+struct Before {
+  const Fold& fold;
+  template <FloatingPoint Scalar>
+  void before(std::size_t offset, std::span<const Scalar> weights) const noexcept {
+    if constexpr (FoldsBySlice<Fold>) {
+      if (by(fold) == FoldBy::slice) fold.before(offset, weights);
+    }
+  }
+  template <FloatingPoint Scalar>
+  void after(std::size_t, std::span<const Scalar>) const noexcept {}
+};
+
+/// A fold that must see the whole vector before it folds any of it: where looking(), it looks in the pass that moves
+/// the weights, and accepted() folds in another, if it accepts().
+template <class F>
+concept LooksFirst = requires(const F& fold) {
+  { fold.looking() } noexcept -> std::same_as<bool>;
+  { fold.accepts() } noexcept -> std::same_as<bool>;
+  { fold.accepted() } noexcept;
+};
+template <class Fold>
+[[nodiscard]] bool looking(const Fold& fold) noexcept {
+  if constexpr (LooksFirst<Fold>) return fold.looking();
+  return false;
+}
+/// Whether a fold has only looked so far, and is still to be made.
+template <class Fold>
+[[nodiscard]] bool is_outstanding(const Fold& fold) noexcept {
+  if constexpr (LooksFirst<Fold>) return fold.looking() && fold.accepts();
+  return false;
+}
+template <class Fold, class Slice>
+void catch_up(const Fold& fold, const Slice& slice) noexcept {
+  if constexpr (LooksFirst<Fold>) {
+    if (is_outstanding(fold)) after(fold.accepted(), slice);
+  }
+}
+
+/// Folds the weights as they are.
+template <class View, class... Folds>
+void fold_all(const View& view, const Folds&... folds) noexcept {
+  for_each_part(view, [&](const auto& part) {
+    if constexpr (sizeof...(Folds) == 1) {
+      (after(folds, part), ...);
+    } else {
+      for_each_slice(part, [&](const auto& slice) { (after(folds, slice), ...); });
+    }
+  });
+}
+
+}  // namespace detail
+
+/// One leaf: a step by coordinates. visit(slice, f) hands f the function of i that moves coordinate i of the slice and
+/// returns its new value; every average folds in the same loop. Where a fold asks for slices, move and folds pass over
+/// one cache-sized slice after the other. It is called by several threads at a time where OpenMP is on, and must not
+/// throw.
+template <class View, class Visit, class... Folds>
+Outcome move_and_fold(const View& view, const Visit& visit, const Folds&... folds) noexcept {
+  detail::for_each_filtered(view, [&](const auto& part) {
+    const std::size_t n = part.params.size();
+    if (((detail::by(folds) == FoldBy::nothing) && ...)) {
+      return visit(part, [n](const auto& move) {
+        static_assert(detail::QuietKernel<decltype(move)>, "polyak: what moves a coordinate is noexcept");
+        detail::for_each_index(n, move);
+      });
+    }
+    if constexpr ((FoldsByCoordinate<Folds> && ...)) {
+      if (((detail::by(folds) == FoldBy::coordinate) && ...)) {
+        return visit(part, [&](const auto& move) {
+          detail::for_each_index(n, detail::then(part.params.data(), move, folds.at(part.offset)...));
+        });
+      }
+    }
+    detail::for_each_slice(part, [&](const auto& slice) {
+      (detail::before(folds, slice), ...);
+      visit(slice, [&](const auto& move) { detail::for_each_index(slice.params.size(), move); });
+      (detail::after(folds, slice), ...);
+    });
+  });
+  return {.taken = true};
+}
+
+namespace detail {
+
+/// Stands for a gradient that wrappers have changed.
+struct Rewritten {};
+
+/// A matrix, or an array, like D.
+template <class D, template <class, int, int, int, int, int> class Like>
+using plain_like = Like<typename D::Scalar, D::RowsAtCompileTime, D::ColsAtCompileTime,
+                        D::IsRowMajor ? Eigen::RowMajor : Eigen::ColMajor, D::RowsAtCompileTime, D::ColsAtCompileTime>;
+template <class D>
+using plain_t = std::conditional_t<std::derived_from<D, Eigen::ArrayBase<D>>, plain_like<D, Eigen::Array>,
+                                   plain_like<D, Eigen::Matrix>>;
+
+/// Hands f a gradient, given flat, in a form in which an optimizer of these parameters can take it: a Map of the
+/// parameters' shape, a span, or a set of them.
+template <class P, class Scalar, class F>
+decltype(auto) with_shaped(P& params, const Scalar* flat_gradient, F f) {
+  if constexpr (EigenDense<P>) {
+    return f(Eigen::Map<const plain_t<P>>(flat_gradient, params.rows(), params.cols()));
+  } else if constexpr (Scalars<P&>) {
+    return f(std::span<const Scalar>(flat_gradient, std::ranges::size(params)));
+  } else if constexpr (is_parameter_set<std::remove_const_t<P>>) {
+    return f(params.like(flat_gradient));
+  } else {
+    using Element = std::remove_cvref_t<std::ranges::range_reference_t<P>>;
+    if constexpr (EigenDense<Element>) {
+      std::vector<Eigen::Map<const plain_t<Element>>> blocks;
+      for (const auto& block : params) {
+        blocks.emplace_back(flat_gradient, block.rows(), block.cols());
+        flat_gradient += block.size();
+      }
+      return f(blocks);
+    } else {
+      std::vector<std::span<const Scalar>> blocks;
+      for (const auto& block : params) {
+        blocks.emplace_back(flat_gradient, std::ranges::size(block));
+        flat_gradient += std::ranges::size(block);
+      }
+      return f(blocks);
+    }
+  }
+}
+
+/// A step on its way through the layers: the view of its blocks, and the parameters and the gradient as users gave
+/// them, which an optimizer that steps whole is handed.
+template <class View, class P, class G>
+class Step : public View {
+ public:
+  using typename View::scalar_type;
+  using view_type = View;
+
+  /// The view is of the blocks from `first` on.
+  Step(const View& view, BlockRef* first, P& params, const G& grad, std::string_view who) noexcept
+      : View(view), first_(first), params_(params), grad_(grad), who_(who) {}
+
+  /// The step with its gradient put through a filter.
+  [[nodiscard]] auto filtered(const GradFilter& next) const noexcept { return rewritten(View::filtered(next)); }
+  /// The step along another gradient, flat and final, which must stay until the step is taken.
+  [[nodiscard]] auto along(const scalar_type* gradient) const noexcept { return rewritten(View::along(gradient)); }
+
+  /// f(params, grad), the gradient as wrappers have left it. One that is an expression was evaluated, once.
+  template <class F>
+  decltype(auto) whole(F f) const {
+    if constexpr (std::same_as<G, Rewritten>) {
+      if (this->gradient() && !this->filter().changes()) return with_flat(this->gradient(), f);
+      std::vector<scalar_type> gradient(this->size());
+      this->for_each([&](const auto& slice) {
+        for (std::size_t i = 0; i < slice.params.size(); ++i) {
+          gradient[slice.offset + i] = static_cast<scalar_type>(slice.grad[i]);
+        }
+      });
+      return with_flat(gradient.data(), f);
+    } else if constexpr (EigenDense<G> && !EigenMemory<G>) {
+      return with_flat(static_cast<const scalar_type*>(first_->grad), f);
+    } else {
+      return f(params_, grad_);
+    }
+  }
+
+  /// Looks again at parameters that an optimizer has moved as a whole, and that may lie elsewhere now. Throws
+  /// std::logic_error if their number has changed.
+  void look_again() const {
+    std::size_t i = 0;
+    bool same = true;
+    for_each_block(params_, who_, [&](std::size_t, auto block) {
+      same = same && i < this->blocks() && block.size() == this->shape(i).size();
+      if (same) first_[i++].params = block.data();
+    });
+    if (!same || i != this->blocks()) throw_bad_order(who_, "the optimizer changed the number of parameters");
+  }
+
+ private:
+  template <class View2>
+  [[nodiscard]] auto rewritten(const View2& view) const noexcept {
+    static constexpr Rewritten none;
+    return Step<View2, P, Rewritten>(view, first_, params_, none, who_);
+  }
+  template <class F>
+  decltype(auto) with_flat(const scalar_type* gradient, const F& f) const {
+    return with_shaped(params_, gradient, [&](const auto& shaped) -> decltype(auto) { return f(params_, shaped); });
+  }
+
+  BlockRef* first_;
+  P& params_;
+  const G& grad_;
+  std::string_view who_;
+};
+
+template <class Optimizer, class P, class G>
+bool call(Optimizer& optimizer, P& params, const G& grad) {
+  static_assert(OptimizerOf<Optimizer, P, G>,
+                "polyak: an optimizer has advance(step, folds...), or step(params, grad), or is callable as (params, "
+                "grad); behind a wrapper it is given the gradient as an Eigen::Map, a std::span, or a set of them");
+  const auto run = [&]() -> decltype(auto) {
+    if constexpr (requires { optimizer.step(params, grad); }) {
+      return optimizer.step(params, grad);
+    } else {
+      return optimizer(params, grad);
+    }
+  };
+  if constexpr (std::same_as<std::remove_cvref_t<decltype(run())>, bool>) {
+    return run();
+  } else {
+    static_cast<void>(run());
+    return true;
+  }
+}
+
+/// The other leaf: an optimizer that takes its steps whole, of the user's own.
+template <class Optimizer, class Step, class... Folds>
+Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... folds) {
+  if (((by(folds) == FoldBy::slice) || ...)) {
+    for_each_part(step, [&](const auto& part) { (before(folds, part), ...); });
+  }
+  const bool taken = step.whole([&optimizer](auto& params, const auto& grad) { return call(optimizer, params, grad); });
+  if constexpr (sizeof...(Folds) > 0) {
+    step.look_again();
+    if (taken) fold_all(step, folds...);
+  }
+  return {taken};
+}
+
+}  // namespace detail
+
+template <class Derived>
+class OptimizerLayer;
+
+/// Calls the layer inside: its advance(step, folds...), or one that has none as an optimizer that steps whole.
+template <class Optimizer, class Step, class... Folds>
+Outcome advance(Optimizer& optimizer, const Step& step, const Folds&... folds) {
+  if constexpr (requires { optimizer.advance(step, folds...); }) {
+    static_assert(std::same_as<decltype(optimizer.advance(step, folds...)), Outcome>,
+                  "polyak: a layer has Outcome advance(const auto& step, const auto&... folds)");
+    return optimizer.advance(step, folds...);
+  } else {
+    static_assert(!std::derived_from<Optimizer, OptimizerLayer<Optimizer>>,
+                  "polyak: a layer has Outcome advance(const auto& step, const auto&... folds)");
+    return detail::advance_whole(optimizer, step, folds...);
+  }
+}
+
+namespace detail {
+
+/// A step of the optimizer inside with folds of a layer's own, and those of the layers around it behind them. Where one
+/// of its own looks first, the others around wait for the second pass: what is folded there, they may be about to move.
+template <class Optimizer, class Step, class Own, class... Around>
+Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, const Around&... around) {
+  return own.apply([&](const auto&... fold) {
+    constexpr bool may_look = (LooksFirst<std::remove_cvref_t<decltype(fold)>> || ...);
+    Outcome outcome;
+    if (may_look && (looking(fold) || ...)) {
+      if constexpr (may_look) {
+        outcome = advance(optimizer, step, fold..., Before<Around>{around}...);
+        if (outcome.taken && (sizeof...(around) > 0 || (is_outstanding(fold) || ...))) {
+          for_each_part(step, [&](const auto& part) {
+            for_each_slice(part, [&](const auto& slice) { (catch_up(fold, slice), ...), (after(around, slice), ...); });
+          });
+        }
+      }
+    } else {
+      outcome = advance(optimizer, step, fold..., around...);
+    }
+    if (outcome.taken) (fold.commit(outcome), ...);
+    return outcome;
+  });
+}
+
+}  // namespace detail
+
+/// What gives step(params, grad) to a Derived class that has
+///
+///     Outcome advance(const auto& step, const auto&... folds)
+///     name                                                      static, as errors are to call it
+template <class Derived>
+class OptimizerLayer {
+ public:
+  /// One step: checks parameters and gradient against each other, advances, and throws what was held back while the
+  /// step was under way. True if a step was taken. Throws std::invalid_argument on shapes that do not fit, before
+  /// anything is written. Allocates nothing, unless the gradient is an expression, which is evaluated once.
+  template <class P, class G>
+  bool step(P&& params, const G& grad) {
+    static_assert(
+        requires {
+          { Derived::name } -> std::convertible_to<std::string_view>;
+        }, "polyak: a layer has a static name, as errors are to call it");
+    if constexpr (detail::explain_step<detail::scalar_or_any<Derived>, P, G>()) {
+      using Scalar = scalar_of<P&>;
+      if constexpr (detail::Scalars<P&>) {
+        const detail::GradientOfBlock<Scalar> gradient(params, grad, Derived::name);
+        const auto block = detail::block_of(params, Derived::name);
+        if constexpr (detail::narrow_index) detail::require_indexable(block.shape.size(), Derived::name);
+        detail::check_gradient(block.flat(), std::span<const Scalar>(gradient.data(), block.shape.size()), 0,
+                               Derived::name);
+        BlockRef only{block.data, gradient.data(), block.shape, 0};
+        return run(StepView<Scalar>(only), &only, params, grad);
+      } else {
+        blocks_.look(params, grad, Derived::name);
+        return run(StepView<Scalar>(blocks_), blocks_.data(), params, grad);
+      }
+    }
+  }
+
+ private:
+  template <class View, class P, class G>
+  bool run(const View& view, BlockRef* first, P& params, const G& grad) {
+    const detail::Step<View, P, G> step(view, first, params, grad, Derived::name);
+    const Outcome outcome = polyak::advance(static_cast<Derived&>(*this), step);
+    if (outcome.raised) std::rethrow_exception(outcome.raised);
+    return outcome.taken;
+  }
+
+  BlockList blocks_;
+};
+
+}  // namespace polyak

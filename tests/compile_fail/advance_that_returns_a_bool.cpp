@@ -1,0 +1,15 @@
+#include <polyak/polyak.hpp>
+
+#include <string_view>
+
+struct Forgetful : polyak::OptimizerLayer<Forgetful> {
+  using scalar_type = double;
+  static constexpr std::string_view name = "Forgetful";
+
+  bool advance(const auto&, const auto&...) { return false; }
+};
+
+void train(Eigen::VectorXd& theta, const Eigen::VectorXd& gradient) {
+  Forgetful opt;
+  opt.step(theta, gradient);
+}
