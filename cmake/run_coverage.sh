@@ -22,8 +22,8 @@ cmake -G Ninja -S . -B "$build" -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=None
 cmake --build "$build" --target polyak_tests polyak_published_stress polyak_narrow_index polyak_inline_functions
 find "$build" -name '*.gcda' -delete
 
-"$build"/tests/polyak_computing_tests
-"$build"/tests/polyak_glue_tests
+"$build"/tests/polyak_long_tests
+"$build"/tests/polyak_short_tests
 "$build"/tests/polyak_published_stress
 "$build"/tests/polyak_narrow_index
 

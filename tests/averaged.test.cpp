@@ -564,12 +564,12 @@ class Recorder : public OptimizerLayer<Recorder> {
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
     log_->push_back(step.size());
-    const auto visit = [this](const auto& slice, const auto& f) {
+    const auto with_kernel = [this](const auto& slice, const auto& f) {
       log_->push_back(slice.offset);
       log_->push_back(slice.params.size());
       f([weights = slice.params.data()](std::size_t i) noexcept { return weights[i] += 1; });
     };
-    move_and_fold(step, visit, folds...);
+    move_and_fold(step, with_kernel, folds...);
     log_->push_back(9999);
     return {.taken = true};
   }

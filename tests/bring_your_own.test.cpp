@@ -153,13 +153,13 @@ struct Signum : polyak::OptimizerLayer<Signum> {
   polyak::Outcome advance(const auto& step, const auto&... folds) {
     step.require_apart(name);  // blocks of a set must not overlap
     if (const auto n = static_cast<Eigen::Index>(step.size()); moment.size() != n) moment.setZero(n);
-    const auto visit = [this](const auto& slice, const auto& f) {
+    const auto with_kernel = [this](const auto& slice, const auto& f) {
       f([w = slice.params.data(), g = slice.grad, m = moment.data() + slice.offset, r = rate](std::size_t i) noexcept {
         m[i] += 0.1 * (g[i] - m[i]);
         return w[i] -= std::copysign(r, m[i]);
       });
     };
-    return polyak::move_and_fold(step, visit, folds...);
+    return polyak::move_and_fold(step, with_kernel, folds...);
   }
 };
 // [/coordinates]

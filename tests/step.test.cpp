@@ -394,12 +394,12 @@ template <class P, class... Folds>
 std::vector<std::size_t> moved_and_folded(P& params, const Folds&... folds) {
   std::vector<std::size_t> visited;  // offset and length of each visit
   with_step(params, params, [&](const auto& step) {
-    const auto visit = [&](const auto& part, const auto& f) {
+    const auto with_kernel = [&](const auto& part, const auto& f) {
       visited.push_back(part.offset);
       visited.push_back(part.params.size());
       f([weights = part.params.data()](std::size_t i) noexcept { return weights[i] += 1; });
     };
-    move_and_fold(step, visit, folds...);
+    move_and_fold(step, with_kernel, folds...);
   });
   return visited;
 }
@@ -462,11 +462,11 @@ TEST_CASE("the gradient of a step by coordinates has gone through the filters") 
   std::vector<double> params{1, 1, 1};
   const std::vector<double> grad{1, 2, 8};
   with_step(params, grad, [](const auto& step) {
-    const auto visit = [](const auto& part, const auto& f) {
+    const auto with_kernel = [](const auto& part, const auto& f) {
       f([&part](std::size_t i) noexcept { return part.params[i] -= part.grad[i]; });
     };
-    move_and_fold(step.filtered({.scale = 0.5, .limit = 2}), visit);
-    move_and_fold(step, visit);
+    move_and_fold(step.filtered({.scale = 0.5, .limit = 2}), with_kernel);
+    move_and_fold(step, with_kernel);
   });
   CHECK(params == std::vector<double>{-0.5, -2, -9});
 }

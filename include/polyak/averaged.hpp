@@ -66,7 +66,7 @@ template <std::size_t... Is, class... Folds>
 struct FoldPack<std::index_sequence<Is...>, Folds...> : Numbered<Is, Folds>... {
   template <class F>
   decltype(auto) apply(F f) const {
-    return f(Numbered<Is, Folds>::it...);
+    return f(Numbered<Is, Folds>::value...);
   }
 };
 

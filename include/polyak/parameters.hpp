@@ -23,12 +23,12 @@ namespace polyak {
 
 namespace detail {
 template <class D>
-void take_dense(const Eigen::DenseBase<D>&);
+void match_dense(const Eigen::DenseBase<D>&);
 }
 
 /// An Eigen vector, matrix, array or an expression of them.
 template <class T>
-concept EigenDense = requires(const std::remove_cvref_t<T>& t) { detail::take_dense(t); };
+concept EigenDense = requires(const std::remove_cvref_t<T>& t) { detail::match_dense(t); };
 
 namespace detail {
 

@@ -259,30 +259,30 @@ void fold_all(const View& view, const Folds&... folds) noexcept {
 
 }  // namespace detail
 
-/// One leaf: a step by coordinates. visit(slice, f) hands f the function of i that moves coordinate i of the slice and
-/// returns its new value; every average folds in the same loop. Where a fold asks for slices, move and folds pass over
-/// one cache-sized slice after the other. It is called by several threads at a time where OpenMP is on, and must not
-/// throw.
-template <class View, class Visit, class... Folds>
-Outcome move_and_fold(const View& view, const Visit& visit, const Folds&... folds) noexcept {
+/// One leaf: a step by coordinates. with_kernel(slice, f) hands f the function of i that moves coordinate i of the
+/// slice and returns its new value; every average folds in the same loop. Where a fold asks for slices, move and folds
+/// pass over one cache-sized slice after the other. It is called by several threads at a time where OpenMP is on, and
+/// must not throw.
+template <class View, class WithKernel, class... Folds>
+Outcome move_and_fold(const View& view, const WithKernel& with_kernel, const Folds&... folds) noexcept {
   detail::for_each_filtered(view, [&](const auto& part) {
     const std::size_t n = part.params.size();
     if (((detail::by(folds) == FoldBy::nothing) && ...)) {
-      return visit(part, [n](const auto& move) {
+      return with_kernel(part, [n](const auto& move) {
         static_assert(detail::QuietKernel<decltype(move)>, "polyak: what moves a coordinate is noexcept");
         detail::for_each_index(n, move);
       });
     }
     if constexpr ((FoldsByCoordinate<Folds> && ...)) {
       if (((detail::by(folds) == FoldBy::coordinate) && ...)) {
-        return visit(part, [&](const auto& move) {
+        return with_kernel(part, [&](const auto& move) {
           detail::for_each_index(n, detail::then(part.params.data(), move, folds.at(part.offset)...));
         });
       }
     }
     detail::for_each_slice(part, [&](const auto& slice) {
       (detail::before(folds, slice), ...);
-      visit(slice, [&](const auto& move) { detail::for_each_index(slice.params.size(), move); });
+      with_kernel(slice, [&](const auto& move) { detail::for_each_index(slice.params.size(), move); });
       (detail::after(folds, slice), ...);
     });
   });

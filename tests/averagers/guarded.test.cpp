@@ -790,34 +790,36 @@ TEST_CASE("after a weight near the largest number a small one may be too far fro
 }
 
 TEST_CASE("whether numbers are tame is told by their bits, at any length") {
-  using polyak::detail::all_tame;
+  using polyak::detail::cannot_overflow;
   constexpr double bound = 0x1p1022;
   for (const std::size_t n : {1u, 255u, 256u, 257u, 600u}) {
     for (const std::size_t at : {std::size_t(0), n / 2, n - 1}) {
       std::vector<double> x(n, -1.0);
       const auto tame = [&](double value) {
         x[at] = value;
-        return all_tame<double>(std::span<const double>(x));
+        return cannot_overflow<double>(std::span<const double>(x));
       };
       CHECK(tame(-0.0));
       CHECK(tame(std::nextafter(bound, 0)));
       CHECK(tame(-std::nextafter(bound, 0)));
       for (const double wild : {bound, -bound, infinity, -infinity, not_a_number, -not_a_number})
         CHECK_FALSE(tame(wild));
-      CHECK(all_tame<long double>(std::span<const double>(std::vector<double>(n, 1.7e308))));
+      CHECK(cannot_overflow<long double>(std::span<const double>(std::vector<double>(n, 1.7e308))));
       x[at] = 1e38;
-      CHECK_FALSE(all_tame<float>(std::span<const double>(x)));
+      CHECK_FALSE(cannot_overflow<float>(std::span<const double>(x)));
       x[at] = 8e37;
-      CHECK(all_tame<float>(std::span<const double>(x)));
+      CHECK(cannot_overflow<float>(std::span<const double>(x)));
     }
   }
   // What lies beyond is nobody's.
   for (const std::size_t n : {255u, 256u, 512u}) {
     std::vector<double> x(n + 1, 1.0);
     x[n] = infinity;
-    CHECK(all_tame<double>(std::span<const double>(x).first(n)));
+    CHECK(cannot_overflow<double>(std::span<const double>(x).first(n)));
   }
-  const auto one = [](auto shadow, auto x) { return all_tame<decltype(shadow)>(std::span<const decltype(x)>(&x, 1)); };
+  const auto one = [](auto shadow, auto x) {
+    return cannot_overflow<decltype(shadow)>(std::span<const decltype(x)>(&x, 1));
+  };
   CHECK(one(0.0, std::numeric_limits<float>::max()));
   CHECK_FALSE(one(0.0, std::numeric_limits<float>::infinity()));
   CHECK_FALSE(one(0.0F, 0x1p126F));

@@ -8,10 +8,10 @@ struct Throwing : polyak::OptimizerLayer<Throwing> {
   static constexpr std::string_view name = "Throwing";
 
   polyak::Outcome advance(const auto& step, const auto&... folds) {
-    const auto visit = [](const auto& slice, const auto& f) {
+    const auto with_kernel = [](const auto& slice, const auto& f) {
       f([w = slice.params.data()](std::size_t i) { return w[i] -= 1; });
     };
-    return polyak::move_and_fold(step, visit, folds...);
+    return polyak::move_and_fold(step, with_kernel, folds...);
   }
 };
 

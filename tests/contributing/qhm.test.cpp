@@ -63,15 +63,15 @@ struct QhmRule {
     }
   };
   // [/rule]
-  template <class Grad, class Visitor>
-  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    visitor(Move<Grad>{.params = slice.params.data(),
-                       .grad = slice.grad,
-                       .moment = moment.data() + slice.offset,
-                       .descent = static_cast<T>(-factors.rate),
-                       .decay = static_cast<T>(factors.decay),
-                       .beta = static_cast<T>(options.beta),
-                       .nu = static_cast<T>(options.nu)});
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    f(Move<Grad>{.params = slice.params.data(),
+                 .grad = slice.grad,
+                 .moment = moment.data() + slice.offset,
+                 .descent = static_cast<T>(-factors.rate),
+                 .decay = static_cast<T>(factors.decay),
+                 .beta = static_cast<T>(options.beta),
+                 .nu = static_cast<T>(options.nu)});
   }
 };
 

@@ -92,7 +92,7 @@ TEST_CASE("folds chain behind a move with a root as behind any other") {
   std::vector<int> calls(3);
   const RootOfTwice move{x.data(), y.data(), calls.data(), calls.data()};
   const auto loop =
-      then(y.data(), move, detail::Fold<double>{average.data(), 0.5}, detail::Fold<float>{other.data(), 1});
+      then(y.data(), move, detail::FoldKernel<double>{average.data(), 0.5}, detail::FoldKernel<float>{other.data(), 1});
   STATIC_REQUIRE(RootKernel<decltype(loop)>);
   for_each_index(3, loop);
   CHECK(y == std::vector<double>{3, 5, 7});
@@ -105,11 +105,11 @@ TEST_CASE("compilers are promised nothing about scalars they cannot vectorise") 
   STATIC_REQUIRE(VectorKernel<Assign<double, float>>);
   float* const weights = nullptr;
   Eigen::half* const halves = nullptr;
-  STATIC_REQUIRE(VectorKernel<decltype(then(weights, Read<float>{}, detail::Fold<double>{}))>);
+  STATIC_REQUIRE(VectorKernel<decltype(then(weights, Read<float>{}, detail::FoldKernel<double>{}))>);
   STATIC_REQUIRE_FALSE(VectorKernel<Assign<float, Eigen::half>>);
   STATIC_REQUIRE_FALSE(VectorKernel<Assign<long double, double>>);
-  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(weights, Read<float>{}, detail::Fold<Eigen::bfloat16>{}))>);
-  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(halves, Read<Eigen::half>{}, detail::Fold<float>{}))>);
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(weights, Read<float>{}, detail::FoldKernel<Eigen::bfloat16>{}))>);
+  STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(halves, Read<Eigen::half>{}, detail::FoldKernel<float>{}))>);
   STATIC_REQUIRE_FALSE(VectorKernel<decltype([](std::size_t) {})>);
   const auto fold = [](std::size_t, float) noexcept {};
   STATIC_REQUIRE_FALSE(VectorKernel<decltype(then(weights, Read<float>{}, fold))>);
@@ -128,7 +128,7 @@ TEMPLATE_TEST_CASE("assign rounds to the narrower scalar", "", POLYAK_TEST_SCALA
 
 TEMPLATE_TEST_CASE("a fold moves the shadow towards the weight by the gain", "", POLYAK_TEST_SCALARS) {
   std::vector<TestType> shadow{TestType(2), TestType(2), TestType(2)};
-  const detail::Fold<TestType> fold{shadow.data(), 0.25f};
+  const detail::FoldKernel<TestType> fold{shadow.data(), 0.25f};
   fold(1, 10.0);
   fold(2, Eigen::half(-6));
   CHECK(static_cast<double>(shadow[0]) == 2);
@@ -141,7 +141,8 @@ TEST_CASE("moves and folds chain from left to right") {
   double first = 0;
   float second = 0;
   const auto halve = [&weight](std::size_t) { return weight /= 2; };
-  const auto loop = then(&weight, halve, detail::Fold<double>{&first, 0.5}, detail::Fold<float>{&second, 0.25f});
+  const auto loop =
+      then(&weight, halve, detail::FoldKernel<double>{&first, 0.5}, detail::FoldKernel<float>{&second, 0.25f});
   CHECK(loop(0) == 4);
   CHECK(first == 2);
   CHECK(second == 1);
@@ -163,8 +164,8 @@ TEST_CASE("what a fold returns is where the weight goes, and what the next fold 
   std::vector<double> before(2), after(2);
   const auto halve = [&](std::size_t i) { return weights[i] /= 2; };
   const Negate negate;
-  for_each_index(2, then(weights.data(), halve, detail::Fold<double>{before.data(), 1}, negate,
-                         detail::Fold<double>{after.data(), 1}));
+  for_each_index(2, then(weights.data(), halve, detail::FoldKernel<double>{before.data(), 1}, negate,
+                         detail::FoldKernel<double>{after.data(), 1}));
   CHECK(before == std::vector<double>{4, 8});
   CHECK(weights == std::vector<double>{-4, -8});
   CHECK(after == weights);

@@ -27,7 +27,7 @@ Layout layout_of(const std::vector<BlockRef>& blocks) { return Layout(blocks.dat
 
 void note(KnownLayout& known, const std::vector<BlockShape>& shapes) {
   const auto blocks = blocks_of(shapes);
-  known.note(layout_of(blocks));
+  known.remember(layout_of(blocks));
 }
 
 std::string checked(const KnownLayout& known, const std::vector<BlockShape>& shapes) {

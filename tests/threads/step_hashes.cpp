@@ -202,11 +202,11 @@ class Witness : public OptimizerLayer<Witness> {
 
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
-    const auto visit = [this](const auto& slice, const auto& f) {
+    const auto with_kernel = [this](const auto& slice, const auto& f) {
       threads.note();
       f([weights = slice.params.data()](std::size_t i) noexcept { return weights[i] = 1 / weights[i]; });
     };
-    move_and_fold(step, visit, folds...);
+    move_and_fold(step, with_kernel, folds...);
     return {.taken = true};
   }
 

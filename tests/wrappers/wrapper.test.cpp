@@ -39,7 +39,7 @@ class Told : public GradientWrapper<Told<Optimizer>, Optimizer, SkipNonFiniteOpt
   Verdict inspect(const StepView<Scalar, Filters>&) const {
     return verdict;
   }
-  void note(const Verdict&) noexcept { ++notes; }
+  void record(const Verdict&) noexcept { ++notes; }
 
   Verdict verdict;
   int notes = 0;

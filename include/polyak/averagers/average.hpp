@@ -154,8 +154,8 @@ class Average {
 
   /// Makes room for an average of such blocks.
   template <class Shapes>
-  void note(const Shapes& layout) {
-    layout_.note(layout);
+  void make_room(const Shapes& layout) {
+    layout_.remember(layout);
     shadow_.resize(static_cast<Eigen::Index>(layout.size()));
     if constexpr (compensated) residue_.resize(shadow_.size());
   }
@@ -173,9 +173,10 @@ class Average {
   /// What folds a coordinate, counted from `offset`.
   [[nodiscard]] auto fold_at(std::size_t offset, detail::compute_t<shadow_type> gain) noexcept {
     if constexpr (compensated) {
-      return detail::CompensatedFold<shadow_type, Residue>{shadow_.data() + offset, residue_.data() + offset, gain};
+      return detail::CompensatedFoldKernel<shadow_type, Residue>{shadow_.data() + offset, residue_.data() + offset,
+                                                                 gain};
     } else {
-      return detail::Fold<shadow_type>{shadow_.data() + offset, gain};
+      return detail::FoldKernel<shadow_type>{shadow_.data() + offset, gain};
     }
   }
   void forget() {

@@ -105,7 +105,7 @@ class Averager : public Average<Shadow> {
     this->require_not_swapped();
     if (this->has_average()) layout_.check(layout, name_);
     const Fold fold(*this, gains_.next());
-    if (!this->has_average() && fold.due()) this->note(layout);
+    if (!this->has_average() && fold.due()) this->make_room(layout);
     return fold;
   }
 
@@ -118,7 +118,7 @@ class Averager : public Average<Shadow> {
   template <class View>
   void start(const View& view) {
     Base::template require_wide_enough<typename View::scalar_type>();
-    this->note(view);
+    this->make_room(view);
     detail::for_each_part(view, [this](const auto& part) { this->assign(part.offset, part.params); });
     this->begun_ = true;
   }
@@ -170,7 +170,7 @@ class Averager<Gain, Shadow>::Fold {
       if (assigns()) {
         detail::assign(&s, &weights[i], 1);
       } else if (next_.gain() != 0) {
-        detail::Fold<shadow_type>{&s, static_cast<T>(next_.gain())}(0, weights[i]);
+        detail::FoldKernel<shadow_type>{&s, static_cast<T>(next_.gain())}(0, weights[i]);
       }
       if (!detail::is_finite(s)) return false;
     }

@@ -29,36 +29,37 @@ namespace polyak {
 
 namespace detail {
 
-/// log2 of the bound below which numbers are tame: an average of them, and the difference between one and their
-/// average, are far from the largest Shadow, so nothing overflows whatever the gains.
+/// log2 of a bound. An average of numbers below it, and the difference between one of them and the average, are far
+/// from the largest Shadow, so nothing overflows whatever the gains.
 template <FloatingPoint Shadow>
-inline constexpr int tame_exponent = std::numeric_limits<Shadow>::max_exponent - 2;
+inline constexpr int safe_exponent = std::numeric_limits<Shadow>::max_exponent - 2;
 
-/// True if every x[i] is finite, and tame as an iterate of a Shadow. One pass, vectorised; by bits, since -ffast-math
-/// may take any comparison with NaN for true.
+/// True if every x[i] is finite, and small enough that folds into a Shadow cannot overflow. One pass, vectorised; by
+/// bits, since -ffast-math may take any comparison with NaN for true.
 template <FloatingPoint Shadow, FloatingPoint Scalar>
-[[nodiscard]] bool all_tame(std::span<const Scalar> x) noexcept {
+[[nodiscard]] bool cannot_overflow(std::span<const Scalar> x) noexcept {
   using Limits = std::numeric_limits<Scalar>;
-  if constexpr (Limits::max_exponent <= tame_exponent<Shadow>) {
+  if constexpr (Limits::max_exponent <= safe_exponent<Shadow>) {
     return all_finite(x);
   } else if constexpr (std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>) {
     using Bits = std::conditional_t<std::is_same_v<Scalar, float>, std::uint32_t, std::uint64_t>;
     constexpr Bits sign = Bits{1} << (8 * sizeof(Bits) - 1);
-    constexpr Bits bound = static_cast<Bits>(tame_exponent<Shadow> + Limits::max_exponent - 1) << (Limits::digits - 1);
-    const auto wild = [](Scalar each) { return (bound - 1) - (std::bit_cast<Bits>(each) & ~sign); };  // in the sign bit
+    constexpr Bits bound = static_cast<Bits>(safe_exponent<Shadow> + Limits::max_exponent - 1) << (Limits::digits - 1);
+    // The sign bit of what it returns is set where |x| is not below the bound.
+    const auto above = [](Scalar each) { return (bound - 1) - (std::bit_cast<Bits>(each) & ~sign); };
     constexpr std::size_t stretch = 256;  // of known length, or GCC does not vectorise at -O2
     std::size_t i = 0;
     for (; i + stretch <= x.size(); i += stretch) {
       Bits any = 0;
-      for (std::size_t j = 0; j < stretch; ++j) any |= wild(x[i + j]);
+      for (std::size_t j = 0; j < stretch; ++j) any |= above(x[i + j]);
       if ((any & sign) != 0) return false;
     }
     Bits any = 0;
-    for (; i < x.size(); ++i) any |= wild(x[i]);
+    for (; i < x.size(); ++i) any |= above(x[i]);
     return (any & sign) == 0;
   } else {
     using T = std::conditional_t<sizeof(Scalar) == 2, float, Scalar>;
-    const T bound = std::ldexp(T(1), tame_exponent<Shadow>);
+    const T bound = std::ldexp(T(1), safe_exponent<Shadow>);
     for (const Scalar each : x) {
       if (!is_finite(each) || !(std::abs(static_cast<T>(each)) < bound)) return false;
     }
@@ -132,7 +133,7 @@ class Guarded : private Averager {
     requires std::default_initializable<Averager>
       : Guarded(Averager()) {}
   explicit Guarded(Averager averager, GuardedOptions rule = {})
-      : Averager(std::move(averager)), options_(rule), tame_(!in_use()) {}
+      : Averager(std::move(averager)), options_(rule), all_small_(!in_use()) {}
   /// The same with another shadow, not in use.
   template <class Other>
   explicit Guarded(const Guarded<Other>& other) : Averager(other.options()), options_(other.guard()) {}
@@ -167,7 +168,7 @@ class Guarded : private Averager {
     detail::read(this->list_, params, name_, [&](const auto& view) {
       if (!check_start(view)) throw_finding(view, 0);
       Averager::start_from(params);
-      if (finding_.wild) tame_ = false;
+      if (finding_.large) all_small_ = false;
     });
   }
 
@@ -183,7 +184,7 @@ class Guarded : private Averager {
     Averager::reset();
     skipped_ = 0;
     finding_ = {};
-    tame_ = true;
+    all_small_ = true;
   }
 
   /// Saves or loads the averager and what it was guarded from: see its own serialize.
@@ -195,13 +196,13 @@ class Guarded : private Averager {
     constexpr std::string_view rules[] = {"propagate", "skip", "raise"};
     option("non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);
     std::uint64_t skipped = skipped_;
-    bool tame = tame_;
+    bool all_small = all_small_;
     detail::serialize_value(archive, skipped);
-    detail::serialize_value(archive, tame);
+    detail::serialize_value(archive, all_small);
     Averager::serialize(archive, version);
     if constexpr (detail::is_loading<Archive>) {
       skipped_ = skipped;
-      tame_ = tame;
+      all_small_ = all_small;
     }
   }
 
@@ -221,7 +222,7 @@ class Guarded : private Averager {
     bool after = false;
     std::size_t coordinate = 0;
     double value = 0;
-    bool wild = false;  // something may be too large for tame_
+    bool large = false;  // something may be too large for all_small_
   };
 
   [[nodiscard]] bool guards() const noexcept { return options_.non_finite != NonFinite::propagate; }
@@ -239,7 +240,7 @@ class Guarded : private Averager {
         }
       }
       Averager::update(params);
-      if (finding_.wild) tame_ = false;
+      if (finding_.large) all_small_ = false;
       return;
     }
     const bool lacks_start = fold.wants_start();
@@ -264,22 +265,23 @@ class Guarded : private Averager {
 
   template <FloatingPoint Weight>
   void look(const typename Averager::Fold& fold, std::size_t offset, std::span<const Weight> weights) noexcept {
-    const bool tame = tame_ && starts_tame(fold, offset, weights.size()) && detail::all_tame<shadow_type>(weights);
-    if (!tame) look_closer(fold, offset, weights);
+    const bool all_small = all_small_ && start_cannot_overflow(fold, offset, weights.size()) &&
+                           detail::cannot_overflow<shadow_type>(weights);
+    if (!all_small) look_closer(fold, offset, weights);
   }
   /// Where the fold takes its start, that is in the shadow by now.
-  [[nodiscard]] bool starts_tame(const typename Averager::Fold& fold, std::size_t offset,
-                                 std::size_t n) const noexcept {
+  [[nodiscard]] bool start_cannot_overflow(const typename Averager::Fold& fold, std::size_t offset,
+                                           std::size_t n) const noexcept {
     if constexpr (has_start) {
       const std::span<const shadow_type> shadow(this->shadow_.data(), static_cast<std::size_t>(this->shadow_.size()));
-      if (fold.wants_start()) return detail::all_tame<shadow_type>(shadow.subspan(offset, n));
+      if (fold.wants_start()) return detail::cannot_overflow<shadow_type>(shadow.subspan(offset, n));
     }
     return true;
   }
   template <FloatingPoint Weight>
   [[gnu::cold, gnu::noinline]] void look_closer(const typename Averager::Fold& fold, std::size_t offset,
                                                 std::span<const Weight> weights) noexcept {
-    Finding finding{.after = true, .wild = true};
+    Finding finding{.after = true, .large = true};
     for (std::size_t i = 0; i < weights.size() && finding.rule.empty(); ++i) {
       finding.coordinate = offset + i;
       finding.value = static_cast<double>(weights[i]);
@@ -289,12 +291,12 @@ class Guarded : private Averager {
         finding.rule = "weights must leave the average finite";
       }
     }
-    note(finding);
+    record(finding);
   }
   template <FloatingPoint Weight>
   void look_at_start(std::size_t offset, std::span<const Weight> weights) noexcept {
-    if (detail::all_tame<shadow_type>(weights)) return;
-    Finding finding{.wild = true};
+    if (detail::cannot_overflow<shadow_type>(weights)) return;
+    Finding finding{.large = true};
     for (std::size_t i = 0; i < weights.size() && finding.rule.empty(); ++i) {
       finding.coordinate = offset + i;
       finding.value = static_cast<double>(weights[i]);
@@ -302,7 +304,7 @@ class Guarded : private Averager {
       detail::assign(&start, &weights[i], 1);
       if (!detail::is_finite(start)) finding.rule = start_rule;
     }
-    note(finding);
+    record(finding);
   }
   template <class View>
   [[nodiscard]] bool check_start(const View& view) {
@@ -314,11 +316,11 @@ class Guarded : private Averager {
     return finding_.rule.empty();
   }
   /// Keeps the first finding; called by several threads.
-  [[gnu::cold, gnu::noinline]] void note(const Finding& finding) noexcept {
+  [[gnu::cold, gnu::noinline]] void record(const Finding& finding) noexcept {
     detail::one_at_a_time([&] {
       const auto place = [](const Finding& f) { return std::pair(f.after, f.coordinate); };
       if (!finding.rule.empty() && (finding_.rule.empty() || place(finding) < place(finding_))) finding_ = finding;
-      finding_.wild = true;
+      finding_.large = true;
     });
   }
 
@@ -334,7 +336,7 @@ class Guarded : private Averager {
   GuardedOptions options_;
   std::uint64_t skipped_ = 0;
   Finding finding_;
-  bool tame_ = true;  // all that was folded
+  bool all_small_ = true;  // all that was folded
 };
 
 /// One step's share of the work. Refers to its averager, which must stay where it is meanwhile.
@@ -371,7 +373,7 @@ class Guarded<Averager>::Fold {
 
   void commit(Outcome& outcome) const noexcept {
     if (!looking() || accepts()) {
-      if (guarded_->finding_.wild) guarded_->tame_ = false;
+      if (guarded_->finding_.large) guarded_->all_small_ = false;
       return fold_.commit(outcome);
     }
     guarded_->skip_fold();

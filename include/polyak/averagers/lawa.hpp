@@ -117,7 +117,7 @@ class Lawa : public Average<Shadow> {
     this->require_not_swapped();
     if (this->has_average()) this->layout_.check(layout, name);
     if (!count_.due_in(1)) return Fold(*this, false);
-    if (!this->has_average()) this->note(layout);
+    if (!this->has_average()) this->make_room(layout);
     if (iterates_.size() < options_.window) {
       iterates_.reserve(iterates_.size() + 1);
       spare_.resize(this->shadow_.size());
@@ -162,7 +162,7 @@ class Lawa<Shadow>::Fold {
       if (++count == 1) return detail::assign(mean, from, n);
       using T = detail::compute_t<shadow_type>;
       detail::for_each_index(n, detail::then(from, detail::Read<shadow_type>{from},
-                                             detail::Fold<shadow_type>{mean, static_cast<T>(1 / count)}));
+                                             detail::FoldKernel<shadow_type>{mean, static_cast<T>(1 / count)}));
     };
     for (const Vector& iterate : lawa_->iterates_) fold(iterate);
     if (grows()) fold(lawa_->spare_);
@@ -180,7 +180,7 @@ class Lawa<Shadow>::Fold {
         if (++count == 1) {
           mean = x;
         } else {
-          detail::Fold<shadow_type>{&mean, static_cast<T>(1 / count)}(0, x);
+          detail::FoldKernel<shadow_type>{&mean, static_cast<T>(1 / count)}(0, x);
         }
       };
       const Vector* const replaced = grows() ? nullptr : &newest();

@@ -126,7 +126,7 @@ void assign(To* to, const From* from, std::size_t n) noexcept {
 
 /// s += a (θ − s) for a coordinate whose weight θ is at hand.
 template <FloatingPoint Shadow>
-struct Fold {
+struct FoldKernel {
   static constexpr bool vectorised = vectorises<Shadow>;
   using T = compute_t<Shadow>;
   Shadow* shadow;
@@ -142,7 +142,7 @@ struct Fold {
 /// One of several, told apart from another of the same type.
 template <std::size_t I, class T>
 struct Numbered {
-  T it;
+  T value;
 };
 
 /// A move of the coordinate, or its mere reading, and then folds of where it is now; what a fold returns is where the
@@ -164,7 +164,7 @@ struct MoveThenFolds<std::index_sequence<Is...>, Weight, Move, Folds...> : Numbe
   template <class... Root>
   [[gnu::always_inline]] Weight operator()(std::size_t i, Root... root) const noexcept {
     Weight weight = move(i, root...);
-    (follow(Numbered<Is, Folds>::it, i, weight), ...);
+    (follow(Numbered<Is, Folds>::value, i, weight), ...);
     return weight;
   }
 

@@ -24,7 +24,7 @@ class KnownLayout {
   }
 
   template <class Shapes>
-  void note(const Shapes& layout) {
+  void remember(const Shapes& layout) {
     shapes_.resize(layout.blocks());
     for (std::size_t i = 0; i < shapes_.size(); ++i) shapes_[i] = layout.shape(i);
     size_ = layout.size();

@@ -65,7 +65,7 @@ struct Quanta {
 
 /// s += a (θ − s) as Fold does, but with what rounding drops carried over.
 template <FloatingPoint Shadow, class Residue>
-struct CompensatedFold {
+struct CompensatedFoldKernel {
   static constexpr bool vectorised = vectorises<Shadow>;
   using T = compute_t<Shadow>;
   Shadow* shadow;

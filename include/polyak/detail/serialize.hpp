@@ -48,7 +48,7 @@ inline constexpr bool is_loading = bool(Archive::is_loading::value);
 
 /// To the archive, or from it.
 template <class Archive, class T>
-void hand_over(Archive& archive, T& x) {
+void transfer(Archive& archive, T& x) {
   static_cast<void>(archive & x);
 }
 
@@ -61,7 +61,7 @@ template <class Archive, class T>
 void serialize_value(Archive& archive, T& x) {
   if constexpr (std::same_as<T, bool>) {
     std::uint8_t byte = x ? 1 : 0;
-    hand_over(archive, byte);
+    transfer(archive, byte);
     if constexpr (is_loading<Archive>) x = byte != 0;
   } else if constexpr (std::same_as<T, long double>) {
     // x87 has 10 bytes of value, the rest of the 16 is whatever was there.
@@ -69,12 +69,12 @@ void serialize_value(Archive& archive, T& x) {
     static_assert(size <= 16);
     std::array<std::uint64_t, 2> words{};
     if constexpr (!is_loading<Archive>) std::memcpy(words.data(), &x, size);
-    hand_over(archive, words[0]);
-    hand_over(archive, words[1]);
+    transfer(archive, words[0]);
+    transfer(archive, words[1]);
     if constexpr (is_loading<Archive>) std::memcpy(&x, words.data(), size);
   } else if constexpr (FloatingPoint<T>) {
     auto bits = Eigen::numext::bit_cast<bits_t<T>>(x);
-    hand_over(archive, bits);
+    transfer(archive, bits);
     if constexpr (is_loading<Archive>) x = Eigen::numext::bit_cast<T>(bits);
   } else if constexpr (std::signed_integral<T>) {
     auto bits = static_cast<std::make_unsigned_t<T>>(x);
@@ -82,7 +82,7 @@ void serialize_value(Archive& archive, T& x) {
     if constexpr (is_loading<Archive>) x = static_cast<T>(bits);
   } else {
     static_assert(std::unsigned_integral<T>);
-    hand_over(archive, x);
+    transfer(archive, x);
   }
 }
 
@@ -92,18 +92,18 @@ inline constexpr std::uint64_t trusted_count = 65536;
 template <class Archive>
 void serialize_text(Archive& archive, std::string& text) {
   std::uint64_t count = text.size();
-  hand_over(archive, count);
+  transfer(archive, count);
   if constexpr (is_loading<Archive>) {
     text.clear();
     for (std::uint64_t i = 0; i < count; ++i) {
       std::uint8_t letter = 0;
-      hand_over(archive, letter);
+      transfer(archive, letter);
       text.push_back(letter < ' ' ? '?' : static_cast<char>(letter));
     }
   } else {
     for (const char c : text) {
       auto letter = static_cast<std::uint8_t>(c);
-      hand_over(archive, letter);
+      transfer(archive, letter);
     }
   }
 }
@@ -116,7 +116,7 @@ inline constexpr std::uint32_t state_version = 4;
 template <class Archive>
 void serialize_version(Archive& archive, std::string_view who) {
   std::uint32_t version = state_version;
-  hand_over(archive, version);
+  transfer(archive, version);
   if constexpr (is_loading<Archive>) {
     if (version != state_version) {
       throw_bad_argument(who, "the saved state has version " + std::to_string(version) + ", this polyak reads " +
@@ -282,7 +282,7 @@ void serialize_part(Archive& archive, std::string_view name, Part& part) {
   };
   if constexpr (nests) archive.enter(name);
   if constexpr (requires { part.serialize(archive, 0u); }) {
-    hand_over(archive, part);  // so that the archive sees to a version number of the user's
+    transfer(archive, part);  // so that the archive sees to a version number of the user's
   } else if constexpr (requires { part.serialize(archive); }) {
     part.serialize(archive);
   } else {

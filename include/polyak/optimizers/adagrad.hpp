@@ -77,14 +77,14 @@ struct AdagradRule {
     }
   };
 
-  template <class Grad, class Visitor>
-  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    visitor(Move<Grad>{.params = slice.params.data(),
-                       .grad = slice.grad,
-                       .sum = sum.data() + slice.offset,
-                       .descent = static_cast<T>(-factors.rate),
-                       .decay = static_cast<T>(factors.decay),
-                       .epsilon = static_cast<T>(options.epsilon)});
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    f(Move<Grad>{.params = slice.params.data(),
+                 .grad = slice.grad,
+                 .sum = sum.data() + slice.offset,
+                 .descent = static_cast<T>(-factors.rate),
+                 .decay = static_cast<T>(factors.decay),
+                 .epsilon = static_cast<T>(options.epsilon)});
   }
 };
 

@@ -125,12 +125,12 @@ struct AdamRule {
     }
   };
 
-  template <class Grad, class Visitor>
-  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
     if (options.amsgrad) {
-      visitor(move<true>(factors, slice));
+      f(move<true>(factors, slice));
     } else {
-      visitor(move<false>(factors, slice));
+      f(move<false>(factors, slice));
     }
   }
 

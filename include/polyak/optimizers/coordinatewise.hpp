@@ -42,7 +42,7 @@ concept WithMomentum = requires(const Options& options) { options.momentum; };
 ///     scalar_type, Options, name   Options have learning_rate, weight_decay and blocks, and may have a momentum
 ///     Rule{Options}
 ///     Factors begin(t, now, n)     begins them with the StepNumbers; grows its state, zeroed, changes nothing else
-///     visit(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
+///     with_kernel(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
 ///     commit(factors), reset()
 ///     for_each_state(visit)        visit(name, member) for what a step leaves to the next; vectors are of size n
 template <class Rule>
@@ -62,15 +62,15 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
     const typename Rule::Factors factors = begin(step);
-    const auto visit = [&](const auto& slice, const auto& visitor) {
+    const auto with_kernel = [&](const auto& slice, const auto& f) {
       typename Rule::Factors own = factors;
       if (const auto& blocks = rule_.options.blocks; !blocks.empty()) {
         own.rate *= blocks[slice.block].learning_rate_factor;
         own.decay *= blocks[slice.block].weight_decay_factor;
       }
-      rule_.visit(own, slice, visitor);
+      rule_.with_kernel(own, slice, f);
     };
-    const Outcome outcome = move_and_fold<typename Step::view_type>(step, visit, folds...);
+    const Outcome outcome = move_and_fold<typename Step::view_type>(step, with_kernel, folds...);
     ++steps_;
     rule_.commit(factors);
     return outcome;
@@ -146,7 +146,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     if (steps_ > 0) {
       layout_.check(view, Rule::name);
     } else {
-      layout_.note(view);
+      layout_.remember(view);
     }
     view.require_apart(Rule::name);
     const auto& blocks = rule_.options.blocks;

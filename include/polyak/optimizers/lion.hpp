@@ -74,17 +74,17 @@ struct LionRule {
     }
   };
 
-  template <class Grad, class Visitor>
-  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    visitor(Move<Grad>{.params = slice.params.data(),
-                       .grad = slice.grad,
-                       .moment = moment.data() + slice.offset,
-                       .rate = static_cast<T>(factors.rate),
-                       .shrink = static_cast<T>(1 - factors.rate * factors.decay),
-                       .beta1 = static_cast<T>(options.beta1),
-                       .beta2 = static_cast<T>(options.beta2),
-                       .intake1 = static_cast<T>(1 - options.beta1),
-                       .intake2 = static_cast<T>(1 - options.beta2)});
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    f(Move<Grad>{.params = slice.params.data(),
+                 .grad = slice.grad,
+                 .moment = moment.data() + slice.offset,
+                 .rate = static_cast<T>(factors.rate),
+                 .shrink = static_cast<T>(1 - factors.rate * factors.decay),
+                 .beta1 = static_cast<T>(options.beta1),
+                 .beta2 = static_cast<T>(options.beta2),
+                 .intake1 = static_cast<T>(1 - options.beta1),
+                 .intake2 = static_cast<T>(1 - options.beta2)});
   }
 };
 

@@ -106,21 +106,21 @@ struct NAdamRule {
     }
   };
 
-  template <class Grad, class Visitor>
-  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
-    visitor(Move<Grad>{.params = slice.params.data(),
-                       .grad = slice.grad,
-                       .moment = moment.data() + slice.offset,
-                       .square = square.data() + slice.offset,
-                       .of_grad = static_cast<T>(factors.rate * factors.of_grad),
-                       .of_moment = static_cast<T>(factors.rate * factors.of_moment),
-                       .decay = static_cast<T>(factors.decay),
-                       .beta1 = static_cast<T>(options.beta1),
-                       .beta2 = static_cast<T>(options.beta2),
-                       .intake1 = static_cast<T>(1 - options.beta1),
-                       .intake2 = static_cast<T>(1 - options.beta2),
-                       .root = static_cast<T>(factors.root2),
-                       .epsilon = static_cast<T>(options.epsilon)});
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    f(Move<Grad>{.params = slice.params.data(),
+                 .grad = slice.grad,
+                 .moment = moment.data() + slice.offset,
+                 .square = square.data() + slice.offset,
+                 .of_grad = static_cast<T>(factors.rate * factors.of_grad),
+                 .of_moment = static_cast<T>(factors.rate * factors.of_moment),
+                 .decay = static_cast<T>(factors.decay),
+                 .beta1 = static_cast<T>(options.beta1),
+                 .beta2 = static_cast<T>(options.beta2),
+                 .intake1 = static_cast<T>(1 - options.beta1),
+                 .intake2 = static_cast<T>(1 - options.beta2),
+                 .root = static_cast<T>(factors.root2),
+                 .epsilon = static_cast<T>(options.epsilon)});
   }
 
  private:

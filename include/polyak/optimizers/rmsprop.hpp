@@ -99,12 +99,12 @@ struct RMSpropRule {
     }
   };
 
-  template <class Grad, class Visitor>
-  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
     if (factors.momentum == 0) {
-      options.centered ? visitor(move<true, false>(factors, slice)) : visitor(move<false, false>(factors, slice));
+      options.centered ? f(move<true, false>(factors, slice)) : f(move<false, false>(factors, slice));
     } else {
-      options.centered ? visitor(move<true, true>(factors, slice)) : visitor(move<false, true>(factors, slice));
+      options.centered ? f(move<true, true>(factors, slice)) : f(move<false, true>(factors, slice));
     }
   }
 

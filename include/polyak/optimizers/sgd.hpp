@@ -97,24 +97,24 @@ struct SgdRule {
     }
   };
 
-  template <class Grad, class Visitor>
-  void visit(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
     if (factors.decay == 0) {
-      visit_momentum<false>(factors, slice, visitor);
+      with_momentum<false>(factors, slice, f);
     } else {
-      visit_momentum<true>(factors, slice, visitor);
+      with_momentum<true>(factors, slice, f);
     }
   }
 
  private:
-  template <bool Decays, class Grad, class Visitor>
-  void visit_momentum(const Factors& factors, const Slice<Scalar, Grad>& slice, const Visitor& visitor) noexcept {
+  template <bool Decays, class Grad, class F>
+  void with_momentum(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
     if (factors.momentum == 0) {
-      visitor(move<Decays, Momentum::none>(factors, slice));
+      f(move<Decays, Momentum::none>(factors, slice));
     } else if (options.nesterov) {
-      visitor(move<Decays, Momentum::nesterov>(factors, slice));
+      f(move<Decays, Momentum::nesterov>(factors, slice));
     } else {
-      visitor(move<Decays, Momentum::heavy_ball>(factors, slice));
+      f(move<Decays, Momentum::heavy_ball>(factors, slice));
     }
   }
 

@@ -27,11 +27,11 @@ class Lag {
  public:
   [[nodiscard]] double scale() const noexcept { return c_; }       ///< θ = scale · v
   [[nodiscard]] double share_of_v() const noexcept { return b_; }  ///< s = share_of_v · v + share_of_u · u
-  [[nodiscard]] double share_of_u() const noexcept { return together_ ? 0 : a_; }
+  [[nodiscard]] double share_of_u() const noexcept { return equal_ ? 0 : a_; }
   /// What u changes by as v changes by 1.
   [[nodiscard]] double counterweight() const noexcept { return -b_ / a_; }
   /// s = θ, whatever u: so it is from the start, and again after a fold by a gain of 1, as long as every step is one.
-  [[nodiscard]] bool together() const noexcept { return together_; }
+  [[nodiscard]] bool equal() const noexcept { return equal_; }
 
   /// Whether s is θ after this step, so that u need not be written.
   template <class Next>
@@ -40,20 +40,20 @@ class Lag {
   }
   /// Begins a step; true where u is to be set to 0 first, as it is from now on to be read.
   [[nodiscard]] bool begin(bool follows) noexcept {
-    const bool parts = together_ && !follows;
-    if (parts) together_ = false;
-    return parts && std::exchange(lagging_, false);
+    const bool parts = equal_ && !follows;
+    if (parts) equal_ = false;
+    return parts && std::exchange(u_in_use_, false);
   }
   /// θ ← (1 − loss) θ, for loss in [0, 1].
   void shrink(double loss) noexcept { c_ = std::fma(-loss, c_, c_); }
   /// s ← s + gain (θ − s), once the weights have moved.
   template <class Next>
   void fold(const Next& next, bool follows) noexcept {
-    lagging_ = lagging_ || !follows;
+    u_in_use_ = u_in_use_ || !follows;
     if (follows) {
       a_ = weight_ = 1;
       b_ = c_;
-      together_ = true;
+      equal_ = true;
     } else if (next.due()) {
       const double gain = next.gain();
       a_ *= 1 - gain;
@@ -64,8 +64,8 @@ class Lag {
   /// What holds once v has been set to θ and u to s.
   void rescaled() noexcept {
     c_ = a_ = 1;
-    b_ = weight_ = together_ ? 1 : 0;
-    lagging_ = lagging_ || !together_;
+    b_ = weight_ = equal_ ? 1 : 0;
+    u_in_use_ = u_in_use_ || !equal_;
   }
 
   /// True when v is to be set to θ and u to s before the next step: when a scale nears the end of the range of Scalar,
@@ -80,8 +80,8 @@ class Lag {
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     for (double* const scalar : {&c_, &b_, &a_, &weight_}) serialize_value(archive, *scalar);
-    serialize_value(archive, together_);
-    serialize_value(archive, lagging_);
+    serialize_value(archive, equal_);
+    serialize_value(archive, u_in_use_);
   }
 
  private:
@@ -89,8 +89,8 @@ class Lag {
   double b_ = 1;
   double a_ = 1;
   double weight_ = 1;  // in s, of the folds since v was last set to θ
-  bool together_ = true;
-  bool lagging_ = false;  // some u is not 0
+  bool equal_ = true;
+  bool u_in_use_ = false;  // some u is not 0
 };
 
 }  // namespace detail

@@ -85,7 +85,7 @@ class LaggedRows {
   /// w_j ← w_j + factor x_j, for one output without states.
   template <class Row>
   void add_multiple(const Row& x, double factor) noexcept {
-    if (lag_.together()) {
+    if (lag_.equal()) {
       add_pairs<false>(x, factor);
     } else {
       add_pairs<true>(x, factor);
@@ -96,7 +96,7 @@ class LaggedRows {
   void add(const Row& x, const F& f) noexcept {
     const double scale = lag_.scale();
     const double into_v = 1 / scale;
-    const double counterweight = lag_.together() ? 0 : lag_.counterweight();
+    const double counterweight = lag_.equal() ? 0 : lag_.counterweight();
     for (std::size_t i = 0; i < x.indices.size(); ++i) {
       const auto j = static_cast<std::size_t>(x.indices[i]);
       Scalar* const v = numbers_.data() + j * stride_;
@@ -106,7 +106,7 @@ class LaggedRows {
         const double weight = scale * before;
         const double moved = f(j, o, static_cast<double>(x.values[i]), weight, u + outputs_ + o);
         v[o] = static_cast<Scalar>(weight + moved == 0 ? 0 : before + into_v * moved);
-        u[o] = lagging(u[o], counterweight, double{v[o]} - before);
+        u[o] = moved_u(u[o], counterweight, double{v[o]} - before);
       }
     }
   }
@@ -171,21 +171,21 @@ class LaggedRows {
       } else {
         const double before = double{pair[0]};
         pair[0] = static_cast<Scalar>(before + value * for_v);
-        if constexpr (Lagging) pair[1] = lagging(pair[1], counterweight, double{pair[0]} - before);
+        if constexpr (Lagging) pair[1] = moved_u(pair[1], counterweight, double{pair[0]} - before);
       }
     }
   }
   /// By the difference of what is stored of v, so that s does not take its rounding for a move: where steps are small
   /// beside the weight, that adds up. For one output in double, it adds up to less than 1e-16 of the weight a step, and
   /// v and u move at once.
-  [[nodiscard]] static Scalar lagging(Scalar u, double counterweight, double moved) noexcept {
+  [[nodiscard]] static Scalar moved_u(Scalar u, double counterweight, double moved) noexcept {
     return static_cast<Scalar>(double{u} + counterweight * moved);
   }
 
   /// v ← θ; u ← s, unless s is θ anyhow.
   void rescale() noexcept {
     const double c = lag_.scale();
-    if (lag_.together()) {
+    if (lag_.equal()) {
       sweep([c](double v, double u) { return std::pair(c * v, u); });
     } else {
       sweep([c, b = lag_.share_of_v(), a = lag_.share_of_u()](double v, double u) {

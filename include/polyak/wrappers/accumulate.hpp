@@ -53,7 +53,7 @@ class Accumulate : public Wrapper<Accumulate<Optimizer, Scalar>, Optimizer> {
     } else {
       detail::for_each_filtered(step, [this](const auto& slice) { this->add(slice); });
     }
-    if (layout_.blocks() == 0) layout_.note(step);
+    if (layout_.blocks() == 0) layout_.remember(step);
     pending_ = last() ? 0 : pending_ + 1;
     return outcome;
   }

@@ -53,13 +53,13 @@ class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, 
     view.for_each([&](const auto& slice) { add_squares(sums, slice.offset, slice.params.size(), slice.grad); });
     T total = 0;
     for (const T sum : sums) total += sum;
-    pending_norm_ = static_cast<double>(std::sqrt(total));
+    next_norm_ = static_cast<double>(std::sqrt(total));
     // Not std::min, which would let a norm of NaN pass for one of zero.
-    const double scale = this->options_.max_norm / (pending_norm_ + 1e-6);
+    const double scale = this->options_.max_norm / (next_norm_ + 1e-6);
     return {false, {scale > 1 ? 1 : scale}};
   }
-  void note(const detail::Verdict& verdict) noexcept {
-    norm_ = pending_norm_;
+  void record(const detail::Verdict& verdict) noexcept {
+    norm_ = next_norm_;
     clipped_ += verdict.filter.scale == 1 ? 0 : 1;
   }
 
@@ -84,7 +84,7 @@ class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, 
   }
 
   double norm_ = 0;
-  double pending_norm_ = 0;
+  double next_norm_ = 0;
   std::uint64_t clipped_ = 0;
 };
 

@@ -35,7 +35,7 @@ class ClipValue : public detail::GradientWrapper<ClipValue<Optimizer>, Optimizer
   [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>&) const noexcept {
     return {false, {1, this->options_.max_value}};
   }
-  void note(const detail::Verdict&) const noexcept {}
+  void record(const detail::Verdict&) const noexcept {}
 
   [[nodiscard]] auto state() noexcept { return std::tie(); }
 };

@@ -129,7 +129,7 @@ class Lookahead : public Wrapper<Lookahead<Optimizer, Scalar>, Optimizer> {
 
   template <class View>
   void start(const View& view) {
-    layout_.note(view);
+    layout_.remember(view);
     slow_.resize(static_cast<Eigen::Index>(view.size()));
     detail::for_each_part(view, [this](const auto& part) {
       detail::assign(slow_.data() + part.offset, part.params.data(), part.params.size());

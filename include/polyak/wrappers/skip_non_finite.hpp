@@ -45,7 +45,7 @@ class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, O
     });
     return verdict;
   }
-  void note(const detail::Verdict& verdict) noexcept { skipped_ += verdict.skip ? 1 : 0; }
+  void record(const detail::Verdict& verdict) noexcept { skipped_ += verdict.skip ? 1 : 0; }
 
   [[nodiscard]] auto state() noexcept { return std::tie(skipped_); }
 

@@ -47,7 +47,7 @@ struct Verdict {
 /// A wrapper that looks at each gradient first. The Derived class has
 ///
 ///     Verdict inspect(view) const    may throw; changes nothing
-///     void note(verdict)             once the step is taken, or skipped; cannot throw
+///     void record(verdict)             once the step is taken, or skipped; cannot throw
 ///     state()                        a tuple of references to the numbers that it keeps
 ///     name
 template <class Derived, class Optimizer, class OptionsType>
@@ -63,7 +63,7 @@ class GradientWrapper : public Wrapper<Derived, Optimizer> {
     const Verdict verdict = self().inspect(step);
     Outcome outcome;
     if (!verdict.skip) outcome = polyak::advance(this->optimizer_, step.filtered(verdict.filter), folds...);
-    self().note(verdict);
+    self().record(verdict);
     return outcome;
   }
 
