@@ -1,5 +1,5 @@
-#include <polyak/detail/options.hpp>
 #include <polyak/detail/known_layout.hpp>
+#include <polyak/detail/options.hpp>
 #include <polyak/detail/serialize.hpp>
 #include <polyak/schedules.hpp>
 
