@@ -44,6 +44,8 @@ concept IndexList = requires(const R& rows) {
 /// Tables are of float or double. Where both they and Shadow are of double, the average agrees with the dense recursion
 /// to some 1e-12 of the largest |θ| so far. Steps allocate only while the lists of rows grow longer. Throws
 /// std::logic_error on an averager in use.
+///
+/// Longer than most headers: rows are chosen, moved, put back, read and saved here, and nowhere else.
 template <class Averager = TailAverage<>, class Shadow = double>
   requires(std::same_as<Shadow, float> || std::same_as<Shadow, double>)
 class RowAverage {
