@@ -25,7 +25,8 @@
 ///     variants()    a few settings that turn everything on between them, the plainest first
 ///
 /// The fuzz tests have a list of their own, since their model of a part is written by hand. Guarded is no row: it wraps
-/// an averager and behaves otherwise only where a number is not finite, which its own tests are about.
+/// an averager and behaves otherwise only where a number is not finite, which its own tests are about. Nor is anything
+/// in sparse/: its models are one class, with tests of its own for all that parts have in common.
 ///
 /// The table lives in polyak so that a file may rename it with the library, as fast_math.test.cpp does.
 

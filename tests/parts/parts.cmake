@@ -34,12 +34,12 @@ foreach(header IN LISTS headers)
       set(inside_detail TRUE)
     elseif(line MATCHES "^}  // namespace (polyak::)?detail")
       set(inside_detail FALSE)
-    elseif(NOT inside_detail AND line MATCHES "^(class|struct) ([A-Za-z0-9_]+)( |$)")
-      set(name ${CMAKE_MATCH_2})
+    elseif(NOT inside_detail AND line MATCHES "^(class|struct) (\\[\\[[^]]*]] )?([A-Za-z0-9_]+)( |$)")
+      set(name ${CMAKE_MATCH_3})
       if(NOT name MATCHES "Options$" AND NOT name IN_LIST rows AND NOT name IN_LIST no_parts)
-        message(FATAL_ERROR "polyak: ${name} in ${header} has no row in the table of tests/parts/: add one there, "
-                            "which has it tested as all parts are, or name it in no_parts of tests/parts/parts.cmake "
-                            "and say why it is no part")
+        message(FATAL_ERROR "polyak: ${name} in ${header} has no row in the table of tests/parts/: add one there, and "
+                            "to the list at the end of the file, which has it tested as all parts are, or name it in "
+                            "no_parts of tests/parts/parts.cmake and say why it is no part")
       endif()
     endif()
   endforeach()
