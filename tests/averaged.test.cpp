@@ -558,7 +558,7 @@ namespace {
 class Recorder : public OptimizerLayer<Recorder> {
  public:
   using scalar_type = double;
-  static constexpr std::string_view name = "Recorder";
+  [[maybe_unused]] static constexpr std::string_view name = "Recorder";
   explicit Recorder(std::vector<std::size_t>* log) : log_(log) {}
 
   template <class Step, class... Folds>

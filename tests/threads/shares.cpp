@@ -126,12 +126,12 @@ bool check_guarded() {
   const Guarded<Ema<>> skips{Ema{{.decay = 0.5}}};
   const Guarded<Ema<>> raises{Ema{{.decay = 0.5}}, {.non_finite = NonFinite::raise}};
   const auto spoil = [](std::vector<std::vector<double>>& theta) {
-    for (const std::size_t at : {8999, 4000, 4001}) theta[5][at] = -std::numeric_limits<double>::infinity();
+    for (const std::size_t at : {8999u, 4000u, 4001u}) theta[5][at] = -std::numeric_limits<double>::infinity();
   };
   const Averaged inside{Lookahead{Averaged{sgd, skips, TailAverage{}}, {.every = 2}}, raises, Lawa{{.window = 2}}};
   bool good = check("guarded", Averaged{sgd, skips, raises}) && check("guarded inside and out", inside);
   const std::vector<std::size_t> sizes{0, 5000, 1, 513, 0, 9000, 64};
-  for (const std::size_t count : {1, 2, 7}) {
+  for (const std::size_t count : {1u, 2u, 7u}) {
     auto opt = inside;
     auto theta = numbers(sizes, 1);
     const auto gradient = numbers(sizes, 2);
