@@ -43,7 +43,7 @@ class Accumulate : public Wrapper<Accumulate<Optimizer, Scalar>, Optimizer> {
   }
 
   /// Adds the gradient and, if it is the last of k, takes the step. Throws what that throws, and std::invalid_argument
-  /// on a size other than that of the first gradient; then the gradient was not added.
+  /// on a size other than that of the first of the k; then the gradient was not added.
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
     prepare(step);
@@ -53,7 +53,6 @@ class Accumulate : public Wrapper<Accumulate<Optimizer, Scalar>, Optimizer> {
     } else {
       detail::for_each_filtered(step, [this](const auto& slice) { this->add(slice); });
     }
-    if (layout_.blocks() == 0) layout_.remember(step);
     pending_ = last() ? 0 : pending_ + 1;
     return outcome;
   }
@@ -98,7 +97,6 @@ class Accumulate : public Wrapper<Accumulate<Optimizer, Scalar>, Optimizer> {
   void reset() {
     this->reset_optimizer();
     pending_ = 0;
-    layout_.forget();
     sum_.resize(0);
     mean_.resize(0);
   }
@@ -113,8 +111,12 @@ class Accumulate : public Wrapper<Accumulate<Optimizer, Scalar>, Optimizer> {
   void prepare(const View& view) {
     this->require_not_swapped();
     const auto n = static_cast<Eigen::Index>(view.size());
-    if (layout_.blocks() > 0) layout_.check(view, name);
-    if (pending_ == 0) sum_.setZero(n);
+    if (pending_ > 0) {
+      layout_.check(view, name);
+    } else {
+      layout_.remember(view);
+      sum_.setZero(n);
+    }
     if (!last()) return;
     mean_.resize(n);
     detail::for_each_part(view, [&](const Slice<Scalar>& slice) {
