@@ -334,3 +334,12 @@ TEST_CASE("no gradient is added while an average inside is swapped in") {
   }
   CHECK(thrice.pending() == 1);
 }
+
+TEST_CASE("a set of no blocks is a size of its own") {
+  Accumulate accumulate{Sgd{{.learning_rate = 1}}, {.micro_batches = 2}};
+  std::vector<VectorXd> none, some{one(1)};
+  CHECK_FALSE(accumulate.step(none, none));
+  CHECK(error_of([&] { accumulate.step(some, some); }) ==
+        "invalid_argument: polyak::Accumulate: parameters must keep the number of blocks of the first step, 0, got 1");
+  CHECK(accumulate.step(none, none));
+}
