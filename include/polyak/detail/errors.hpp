@@ -80,8 +80,4 @@ inline void require_finite_positive(double x, std::string_view who, std::string_
   require(is_finite(x) && x > 0, who, rule, x);
 }
 
-inline void require_fraction(double x, std::string_view who, std::string_view rule) {
-  require(is_finite(x) && x >= 0 && x < 1, who, rule, x);
-}
-
 }  // namespace polyak::detail
