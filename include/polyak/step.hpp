@@ -21,7 +21,8 @@
 #include "polyak/parameters.hpp"
 
 /// How a step runs: from its call through layers, each of which has advance(step, folds...), to one of two leaves,
-/// where weights move and averages fold.
+/// where weights move and averages fold. All of it is in this file, long as that makes it, so that a step can be
+/// followed without leaving it.
 
 namespace polyak {
 

@@ -215,3 +215,11 @@ TEST_CASE("a gain out of range is refused in the fold that meets it") {
   CHECK(fold(0, 1) == "nothing");
   CHECK(fold(1, 1) == "nothing");
 }
+
+TEST_CASE("a first gain out of range is refused before its start is taken") {
+  GainAverage average{{.gain = [](std::uint64_t) { return 1.5; }, .start = 2}};
+  CHECK(error_of([&] { average.update(Eigen::VectorXd{{1}}); }) ==
+        "invalid_argument: polyak::GainAverage: gain must be in [0, 1], got 1.5 at fold 1");
+  CHECK(average.steps() == 0);
+  CHECK_FALSE(average.has_average());
+}

@@ -71,7 +71,7 @@ class Decay {
         return decay.complement(k, every);
       } else {
         const double b = decay(k);
-        if (!(detail::is_finite(b) && b >= 0 && b <= 1)) {
+        if (!detail::from_0_to_1.holds(b)) {
           detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1]", b, k + 1);
         }
         return 1 - b;

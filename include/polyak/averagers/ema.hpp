@@ -9,7 +9,6 @@
 #include "polyak/averagers/decays.hpp"
 #include "polyak/detail/bias_correction.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/finite.hpp"
 #include "polyak/detail/options.hpp"
 
 namespace polyak {
@@ -40,7 +39,7 @@ struct EmaGain {
 
   [[nodiscard]] double operator()(std::uint64_t k, State& weight) const {
     const double c = options.decay.complement(k - 1, options.every);
-    if (!(detail::is_finite(c) && c >= 0 && c <= 1)) detail::throw_bad_fold(name, "decay must be in [0, 1]", 1 - c, k);
+    if (!detail::from_0_to_1.holds(c)) detail::throw_bad_fold(name, "decay must be in [0, 1]", 1 - c, k);
     if (!options.bias_correction) return c;
     const double w = weight.advance(c);
     if (w == 0) detail::throw_bad_fold(name, "decay must be < 1 in the first bias-corrected fold", 1 - c, k);

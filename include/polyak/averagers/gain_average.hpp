@@ -7,7 +7,6 @@
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/finite.hpp"
 #include "polyak/detail/options.hpp"
 
 namespace polyak {

@@ -47,11 +47,7 @@ class GainSequence {
   /// What the next step is to do; changes nothing. Throws std::invalid_argument where the gain is out of range.
   [[nodiscard]] Next next() const {
     Next next(state_, count_.due_in(1));
-    if (!next.due_) return next;
-    next.gain_ = gain_(count() + 1, next.state_);
-    if (!detail::from_0_to_1.holds(next.gain_)) {
-      detail::throw_bad_fold(Gain::name, "gain must be in [0, 1]", next.gain_, count() + 1);
-    }
+    if (next.due_) next.gain_ = checked_gain(count() + 1, next.state_);
     return next;
   }
   /// Counts the step, and its fold if that was due.
@@ -87,7 +83,7 @@ class GainSequence {
   [[nodiscard]] bool starts_after_next() const {
     if (count() > 0 || !count_.due_in(2)) return false;
     typename Gain::State state{};
-    return gain_(1, state) != 1;
+    return checked_gain(1, state) != 1;
   }
 
   /// Back to the state after construction.
@@ -110,6 +106,12 @@ class GainSequence {
   }
 
  private:
+  [[nodiscard]] double checked_gain(std::uint64_t k, typename Gain::State& state) const {
+    const double gain = gain_(k, state);
+    if (!detail::from_0_to_1.holds(gain)) detail::throw_bad_fold(Gain::name, "gain must be in [0, 1]", gain, k);
+    return gain;
+  }
+
   Gain gain_;
   detail::StepCount count_;
   double squares_ = 1;
