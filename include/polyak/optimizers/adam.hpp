@@ -18,6 +18,20 @@
 
 namespace polyak {
 
+namespace detail {
+
+/// Of Adam and AdamW, which differ in what their weight decay is by default.
+void for_each_adam_option(const auto& options, const auto& visit) {
+  visit("learning_rate", options.learning_rate, nonnegative);
+  visit("beta1", options.beta1, from_0_below_1);
+  visit("beta2", options.beta2, from_0_below_1);
+  visit("epsilon", options.epsilon, nonnegative);
+  visit("weight_decay", options.weight_decay, nonnegative);
+  visit("amsgrad", options.amsgrad);
+}
+
+}  // namespace detail
+
 struct AdamOptions {
   Hyperparameter learning_rate = 0.001;   ///< η in [0, ∞), a number or a schedule
   double beta1 = 0.9;                     ///< decay of the first moment, in [0, 1)
@@ -27,14 +41,7 @@ struct AdamOptions {
   bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 
-  void for_each_option(const auto& visit) const {
-    visit("learning_rate", learning_rate, detail::nonnegative);
-    visit("beta1", beta1, detail::from_0_below_1);
-    visit("beta2", beta2, detail::from_0_below_1);
-    visit("epsilon", epsilon, detail::nonnegative);
-    visit("weight_decay", weight_decay, detail::nonnegative);
-    visit("amsgrad", amsgrad);
-  }
+  void for_each_option(const auto& visit) const { detail::for_each_adam_option(*this, visit); }
 };
 
 struct AdamWOptions {
@@ -46,14 +53,7 @@ struct AdamWOptions {
   bool amsgrad = false;                   ///< divides by the largest second moment so far (Reddi et al. 2018)
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 
-  void for_each_option(const auto& visit) const {
-    visit("learning_rate", learning_rate, detail::nonnegative);
-    visit("beta1", beta1, detail::from_0_below_1);
-    visit("beta2", beta2, detail::from_0_below_1);
-    visit("epsilon", epsilon, detail::nonnegative);
-    visit("weight_decay", weight_decay, detail::nonnegative);
-    visit("amsgrad", amsgrad);
-  }
+  void for_each_option(const auto& visit) const { detail::for_each_adam_option(*this, visit); }
 };
 
 namespace detail {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/finite.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/schedules.hpp"
 
@@ -22,7 +22,7 @@ class Setting {
   /// What it is in the step after t others. Throws std::invalid_argument where that is out of range.
   [[nodiscard]] double ask(const Hyperparameter& option, std::uint64_t t, std::string_view who) const {
     const double x = option(t);
-    if (!(is_finite(x) && x >= 0)) throw_out_of_range(x, who);
+    if (!nonnegative.holds(x)) throw_out_of_range(x, who);
     return x;
   }
   /// A number is checked when it is given, a schedule in the step that asks it.
@@ -67,7 +67,7 @@ class Setting {
 
  private:
   [[noreturn, gnu::cold, gnu::noinline]] void throw_out_of_range(double x, std::string_view who) const {
-    throw_bad_value(who, std::string(name_) + " must be finite and >= 0", x);
+    throw_bad_value(who, std::string(name_).append(" ").append(nonnegative.rule), x);
   }
 
   std::string_view name_;

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -26,13 +25,7 @@ struct SparseAdagradOptions {
   double epsilon = 1e-10;          ///< in [0, ∞)
 
   void for_each_option(const auto& visit) const {
-    visit("features", std::uint64_t{features}, detail::at_least_1);
-    visit("outputs", std::uint64_t{outputs}, detail::at_least_1);
-    visit("learning_rate", learning_rate, detail::nonnegative);
-    visit("l2", l2, detail::nonnegative);
-    visit("l1", l1, detail::nonnegative);
-    visit("intercept", intercept);
-    visit("intercept_rate", intercept_rate, detail::nonnegative);
+    detail::for_each_sparse_option(*this, visit);
     visit("initial_accumulator", initial_accumulator, detail::nonnegative);
     visit("epsilon", epsilon, detail::nonnegative);
   }

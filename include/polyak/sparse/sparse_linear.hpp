@@ -25,6 +25,17 @@
 
 namespace polyak::detail {
 
+/// The options that all sparse models have.
+void for_each_sparse_option(const auto& options, const auto& visit) {
+  visit("features", std::uint64_t{options.features}, at_least_1);
+  visit("outputs", std::uint64_t{options.outputs}, at_least_1);
+  visit("learning_rate", options.learning_rate, nonnegative);
+  visit("l2", options.l2, nonnegative);
+  visit("l1", options.l1, nonnegative);
+  visit("intercept", options.intercept);
+  visit("intercept_rate", options.intercept_rate, nonnegative);
+}
+
 /// All that the linear models on sparse inputs have in common, hence the length: scores x·W + intercept of d features
 /// and k outputs, trained and averaged at O(nonzeros · k) a step. The Rule holds what differs:
 ///

@@ -1,12 +1,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include "polyak/averagers/tail_average.hpp"
-#include "polyak/detail/options.hpp"
 #include "polyak/schedules.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/sparse_linear.hpp"
@@ -22,15 +20,7 @@ struct SparseSgdOptions {
   bool intercept = true;      ///< off: intercepts stay 0
   double intercept_rate = 1;  ///< in [0, ∞): factor of η for the intercepts, which have no penalty
 
-  void for_each_option(const auto& visit) const {
-    visit("features", std::uint64_t{features}, detail::at_least_1);
-    visit("outputs", std::uint64_t{outputs}, detail::at_least_1);
-    visit("learning_rate", learning_rate, detail::nonnegative);
-    visit("l2", l2, detail::nonnegative);
-    visit("l1", l1, detail::nonnegative);
-    visit("intercept", intercept);
-    visit("intercept_rate", intercept_rate, detail::nonnegative);
-  }
+  void for_each_option(const auto& visit) const { detail::for_each_sparse_option(*this, visit); }
 };
 
 namespace detail {
