@@ -5,7 +5,7 @@
 set(floors
     "concepts.hpp|version.hpp"
     "detail/"
-    "parameters.hpp|schedules.hpp"
+    "parameters.hpp|schedules.hpp|lanes.hpp"
     "gradient.hpp"
     "step.hpp"
     "optimizers/|averagers/|wrappers/"

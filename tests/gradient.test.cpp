@@ -121,12 +121,17 @@ TEST_CASE("a gradient is viewed where its memory is in the order of the paramete
   const MatrixXd columns{{1, 3, 5}, {2, 4, 6}};
   const RowMajorXd rows = columns;
   const auto seen_by = [](const auto& params, const auto& grad) {
-    const GradientOfBlock<double> gradient(params, grad, "A");
+    auto moved = params;
+    BlockWithGradient<double> look(moved, grad, "A");
+    CHECK(look.block().params == moved.data());
+    CHECK(look.block().shape.size() == 6);
+    CHECK(look.block().offset == 0);
+    const auto* const gradient = static_cast<const double*>(look.block().grad);
     const bool same_memory = [&] {
-      if constexpr (requires { grad.data(); }) return gradient.data() == grad.data();
+      if constexpr (requires { grad.data(); }) return gradient == grad.data();
       return false;
     }();
-    return std::pair(same_memory, std::vector<double>(gradient.data(), gradient.data() + 6));
+    return std::pair(same_memory, std::vector<double>(gradient, gradient + 6));
   };
   const std::vector<double> by_columns{1, 2, 3, 4, 5, 6}, by_rows{1, 3, 5, 2, 4, 6};
   CHECK(seen_by(columns, columns) == std::pair(true, by_columns));

@@ -4,6 +4,7 @@
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/step.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <concepts>
@@ -341,21 +342,11 @@ struct Logged {
   std::string name;
   Log* log;
   template <class Weight>
-  void before(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    note("before", offset, weights);
-  }
-  template <class Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    note("after", offset, weights);
+    const std::string first = weights.empty() ? "" : " " + to_text(static_cast<double>(weights[0]));
+    log->push_back(name + " after " + std::to_string(offset) + first);
   }
   void commit(Outcome&) const noexcept { log->push_back(name + " committed"); }
-
- private:
-  template <class Weight>
-  void note(const char* when, std::size_t offset, std::span<const Weight> weights) const {
-    const std::string first = weights.empty() ? "" : " " + to_text(static_cast<double>(weights[0]));
-    log->push_back(name + " " + when + " " + std::to_string(offset) + first);
-  }
 };
 
 /// One of coordinates, or of both kinds.
@@ -368,7 +359,6 @@ struct Summed {
     if (log) log->push_back("at " + std::to_string(offset));
     return [total = sum](std::size_t, double weight) noexcept { *total += weight; };
   }
-  void before(std::size_t, std::span<const double>) const noexcept {}
   void after(std::size_t offset, std::span<const double> weights) const noexcept {
     if (log) log->push_back("after " + std::to_string(offset));
     for (const double x : weights) *sum += x;
@@ -442,17 +432,16 @@ TEST_CASE("a step by coordinates folds in the loop that moves, or slice by slice
   CHECK(other == 2 * total);
 }
 
-TEST_CASE("of a slice all folds see what was before, then it moves, then all fold in order") {
+TEST_CASE("a slice moves, and then all fold it in order") {
   std::vector<std::vector<double>> params{std::vector<double>(slice + 1, 1), {}, {7}};
   Log log;
   double sum = 0;
   moved_and_folded(params, Logged{"a", &log}, Summed{&sum, FoldBy::coordinate, &log}, Logged{"b", &log});
-  const auto of_slice = [](const std::string& offset, const std::string& from, const std::string& to) {
-    return Log{"a before " + offset + " " + from, "b before " + offset + " " + from, "a after " + offset + " " + to,
-               "at " + offset, "b after " + offset + " " + to};
+  const auto of_slice = [](const std::string& offset, const std::string& to) {
+    return Log{"a after " + offset + " " + to, "at " + offset, "b after " + offset + " " + to};
   };
   Log expected;
-  for (const Log& each : {of_slice("0", "1", "2"), of_slice("512", "1", "2"), of_slice("513", "7", "8")}) {
+  for (const Log& each : {of_slice("0", "2"), of_slice("512", "2"), of_slice("513", "8")}) {
     expected.insert(expected.end(), each.begin(), each.end());
   }
   CHECK(log == expected);
@@ -471,7 +460,7 @@ TEST_CASE("the gradient of a step by coordinates has gone through the filters") 
   CHECK(params == std::vector<double>{-0.5, -2, -9});
 }
 
-TEST_CASE("a whole step comes between what folds see before and after, and without it nothing is folded") {
+TEST_CASE("folds follow a whole step, and without it nothing is folded") {
   VectorXd theta{{1}};
   Log log;
   double sum = 0;
@@ -488,10 +477,10 @@ TEST_CASE("a whole step comes between what folds see before and after, and witho
     return opt.step(theta, VectorXd{{-2}});
   };
   CHECK_FALSE(take(false));
-  CHECK(log == Log{"a before 0 1", "b before 0 1", "step"});
+  CHECK(log == Log{"step"});
   log.clear();
   CHECK(take(true));
-  CHECK(log == Log{"a before 0 1", "b before 0 1", "step", "a after 0 3", "at 0", "b after 0 6"});
+  CHECK(log == Log{"step", "a after 0 3", "at 0", "b after 0 6"});
   CHECK(sum == 3);
   CHECK(theta[0] == 6);
 }
@@ -604,7 +593,6 @@ struct Looks {
   Logged looks, folds;
   bool looks_first = true, accepts_it = true;
   FoldBy by() const noexcept { return FoldBy::slice; }
-  void before(std::size_t offset, std::span<const double> weights) const noexcept { looks.before(offset, weights); }
   void after(std::size_t offset, std::span<const double> weights) const noexcept {
     (looks_first ? looks : folds).after(offset, weights);
   }
@@ -613,20 +601,6 @@ struct Looks {
   const Logged& accepted() const noexcept { return folds; }
   void commit(Outcome&) const noexcept { looks.log->push_back("look committed"); }
 };
-
-/// The folds of a layer, as Averaged has them.
-template <class... Folds>
-struct Pack {
-  std::tuple<Folds...> folds;
-  template <class F>
-  decltype(auto) apply(F f) const {
-    return std::apply(f, folds);
-  }
-};
-template <class... Folds>
-Pack<Folds...> pack(Folds... folds) {
-  return {{folds...}};
-}
 
 /// What is called for in a step from 1 to 2 of a layer with these folds, in one with a fold "outer" that moves the
 /// weights to 4 and one behind that.
@@ -647,16 +621,12 @@ TEST_CASE("what looks first keeps the folds around waiting, and only them") {
   Log log;
   const Logged plain{"plain", &log};
   const auto looks = [&](bool looks_first, bool accepts) {
-    return pack(plain, Looks{{"look", &log}, {"late", &log}, looks_first, accepts});
+    return std::tuple(plain, Looks{{"look", &log}, {"late", &log}, looks_first, accepts});
   };
   const auto check = [&](const auto& optimizer) {
-    const Log before{"plain before 0 1", "look before 0 1", "inner before 0 1", "outer before 0 1"};
-    const Log committed{"plain committed", "look committed"};
-    const auto joined = [&](const Log& middle) {
-      Log all = before;
-      all.insert(all.end(), middle.begin(), middle.end());
-      all.insert(all.end(), committed.begin(), committed.end());
-      return all;
+    const auto joined = [&](Log log_of_folds) {
+      log_of_folds.insert(log_of_folds.end(), {"plain committed", "look committed"});
+      return log_of_folds;
     };
     CHECK(called(optimizer, log, looks(true, true)) ==
           joined({"plain after 0 2", "look after 0 2", "late after 0 2", "inner after 0 2", "outer after 0 4"}));
@@ -674,17 +644,17 @@ TEST_CASE("what looks first sees all there is before it accepts") {
   const std::size_t n = 2 * slice;
   std::vector<double> theta(n, 1);
   Sgd sgd{{.learning_rate = 1}};
-  Asking opt{[&](const auto& step) { return advance_folding(sgd, step, pack(Looks{{"look", &log}, {"late", &log}})); }};
+  Asking opt{[&](const auto& step) {
+    return advance_folding(sgd, step, std::tuple(Looks{{"look", &log}, {"late", &log}}));
+  }};
   opt.step(theta, std::vector<double>(n, -1));
-  CHECK(log == Log{"look before 0 1", "look after 0 2", "look before 512 1", "look after 512 2", "late after 0 2",
-                   "late after 512 2", "look committed"});
+  CHECK(log == Log{"look after 0 2", "look after 512 2", "late after 0 2", "late after 512 2", "look committed"});
 }
 
 TEST_CASE("without a step nothing that was looked at is folded or committed") {
   Log log;
   const auto refuses = [](VectorXd&, const VectorXd&) { return false; };
-  CHECK(called(refuses, log, pack(Logged{"plain", &log}, Looks{{"look", &log}, {"late", &log}})) ==
-        Log{"plain before 0 1", "look before 0 1", "inner before 0 1", "outer before 0 1"});
+  CHECK(called(refuses, log, std::tuple(Logged{"plain", &log}, Looks{{"look", &log}, {"late", &log}})) == Log{});
 }
 
 // --- passes over parameters ---
@@ -717,4 +687,128 @@ TEST_CASE("parameters that are read are shown block by block") {
   });
   CHECK(written == std::vector<std::vector<double>>{{1, 2}, {}, {5}});
   CHECK(blocks == 3);
+}
+
+// --- what is done to a coordinate ---
+
+TEMPLATE_TEST_CASE("a fold moves the shadow towards the weight by the gain", "", POLYAK_TEST_SCALARS) {
+  std::vector<TestType> shadow{TestType(2), TestType(2), TestType(2)};
+  const detail::FoldKernel<TestType> fold{shadow.data(), 0.25f};
+  fold(lanes::At<1>{1}, 10.0);
+  fold(lanes::At<1>{2}, Eigen::half(-6));
+  CHECK(static_cast<double>(shadow[0]) == 2);
+  CHECK(static_cast<double>(shadow[1]) == 4);
+  CHECK(static_cast<double>(shadow[2]) == 0);
+}
+
+TEST_CASE("moves and folds chain from left to right") {
+  std::vector<double> weights{8}, first{0};
+  std::vector<float> second{0};
+  const auto halve = [&](std::size_t i) noexcept { return weights[i] /= 2; };
+  move_then_fold(std::span(weights), halve, detail::FoldKernel<double>{first.data(), 0.5},
+                 detail::FoldKernel<float>{second.data(), 0.25f});
+  CHECK(weights[0] == 4);
+  CHECK(first[0] == 2);
+  CHECK(second[0] == 1);
+  move_then_fold(std::span(weights), halve);
+  CHECK(weights[0] == 2);
+  fold_each(std::span<const double>(weights), detail::FoldKernel<double>{first.data(), 1});
+  CHECK(first[0] == 2);
+}
+
+namespace {
+
+struct Negate {
+  using moves_weights = void;
+  double operator()(std::size_t, double weight) const noexcept { return -weight; }
+};
+
+/// Notes how many coordinates it is called with.
+template <class Scalar>
+struct Widest {
+  static constexpr std::size_t width = lanes::width<Scalar>;
+  std::size_t* widest;
+  template <std::size_t N, class W>
+  void operator()(lanes::At<N>, W) const noexcept {
+    *widest = std::max(*widest, N);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what moves and folds together has the lanes of the widest, and one where one of them has") {
+  std::vector<float> weights(64);
+  std::size_t widest = 0;
+  fold_each(std::span(weights), Widest<float>{&widest});
+  CHECK(widest == lanes::width<float>);
+  widest = 0;
+  fold_each(std::span(weights), Widest<double>{&widest});
+  CHECK(widest == lanes::width<double>);
+  widest = 0;
+  move_then_fold(
+      std::span(weights), [](std::size_t) noexcept { return 0.0f; }, Widest<float>{&widest});
+  CHECK(widest == 1);
+}
+
+TEST_CASE("what a fold returns is where the weight goes, and what the next fold sees") {
+  std::vector<double> weights{8, 16};
+  std::vector<double> before(2), after(2);
+  const auto halve = [&](std::size_t i) noexcept { return weights[i] /= 2; };
+  const Negate negate;
+  const detail::FoldKernel<double> earlier{before.data(), 1}, later{after.data(), 1};
+  move_then_fold(std::span(weights), halve, earlier, negate, later);
+  CHECK(before == std::vector<double>{4, 8});
+  CHECK(weights == std::vector<double>{-4, -8});
+  CHECK(after == weights);
+  move_then_fold(std::span(weights), halve, negate, negate);
+  CHECK(weights == std::vector<double>{-2, -4});
+  fold_each(std::span(weights), negate);
+  CHECK(weights == std::vector<double>{2, 4});
+}
+
+TEMPLATE_TEST_CASE("slices cover the whole, one after the other, and fit the cache", "", float, double, Eigen::half) {
+  constexpr std::size_t length = slice_bytes / sizeof(TestType);
+  for (const std::size_t n :
+       {std::size_t{0}, std::size_t{1}, length - 1, length, length + 1, 3 * length, 3 * length + 5}) {
+    std::vector<TestType> params(n);
+    const std::vector<TestType> grad(n);
+    std::size_t covered = 0;
+    for_each_slice(Slice<TestType>{2, 100, params, grad.data()}, [&](const Slice<TestType>& part) {
+      CHECK(part.block == 2);
+      CHECK(part.offset == 100 + covered);
+      CHECK(part.params.data() == params.data() + covered);
+      CHECK(part.grad == grad.data() + covered);
+      CHECK(part.params.size() >= 1);
+      CHECK(part.params.size_bytes() <= 8192);
+      covered += part.params.size();
+    });
+    CHECK(covered == n);
+  }
+}
+
+TEST_CASE("a part of a slice knows where it lies") {
+  std::vector<double> params(10);
+  const std::vector<double> grad(10);
+  const auto part = Slice<double>{5, 7, params, grad.data()}.sub(3, 4);
+  CHECK(part.block == 5);
+  CHECK(part.offset == 10);
+  CHECK(part.params.data() == params.data() + 3);
+  CHECK(part.params.size() == 4);
+  CHECK(part.grad == grad.data() + 3);
+}
+
+TEST_CASE("a slice of what stands for a gradient has parts as well") {
+  std::vector<double> params(10);
+  const auto squares = [](double at) { return at * at; };
+  struct Computed {
+    double (*of)(double);
+    double from;
+    double operator[](std::size_t i) const { return of(from + static_cast<double>(i)); }
+    Computed operator+(std::ptrdiff_t n) const { return {of, from + static_cast<double>(n)}; }
+  };
+  const auto part = Slice<double, Computed>{0, 0, params, {squares, 1}}.sub(2, 5).sub(1, 3);
+  CHECK(part.offset == 3);
+  CHECK(part.params.size() == 3);
+  CHECK(part.grad[0] == 16);
+  CHECK(part.grad[2] == 36);
 }

@@ -58,24 +58,14 @@ To fit(From&& averager) {
   }
 }
 
-/// The folds of one step, each built where it stays: copied as a whole right after it was written member by member, a
-/// fold waits for the store buffer, and that costs as much as a step on a hundred weights.
-template <class Numbers, class... Folds>
-struct FoldPack;
-template <std::size_t... Is, class... Folds>
-struct FoldPack<std::index_sequence<Is...>, Folds...> : Numbered<Is, Folds>... {
-  template <class F>
-  decltype(auto) apply(F f) const {
-    return f(Numbered<Is, Folds>::value...);
-  }
+/// The result of f(x...), the x evaluated from left to right, as in braces they are, and left where they were built:
+/// a fold that is copied right after it was written waits for the store buffer.
+template <class Result>
+struct InOrder {
+  template <class F, class... X>
+  InOrder(const F& f, const X&... x) : result(f(x...)) {}
+  Result result;
 };
-
-template <class... Averagers>
-[[nodiscard]] auto begin_folds(std::tuple<Averagers...>& averagers, const Layout& layout) {
-  using Pack =
-      FoldPack<std::index_sequence_for<Averagers...>, decltype(std::declval<Averagers&>().begin_fold(layout))...>;
-  return std::apply([&](auto&... each) { return Pack{{each.begin_fold(layout)}...}; }, averagers);
-}
 
 }  // namespace detail
 
@@ -95,9 +85,8 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
                                     std::tuple<detail::fitted_t<Averagers, Optimizer>...>>;
   static_assert(
       (AveragerLike<Averagers> && ...),
-      "polyak: an AveragerLike type has begin_fold(layout), which returns a fold, average() and has_average(); a fold "
-      "is at(offset), or before(offset, weights) and after(offset, weights), and commit(outcome), none of which "
-      "throws");
+      "polyak: an AveragerLike type has begin_fold(step), which returns a fold, average() and has_average(); a fold is "
+      "at(offset) or after(offset, weights), and commit(outcome), none of which throws");
   static constexpr std::size_t n_averagers = std::tuple_size_v<Fitted>;
   static constexpr std::size_t only = static_cast<std::size_t>(-1);
 
@@ -117,7 +106,15 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   /// the library do so before anything is written. Where an optimizer that steps whole throws, no average has moved.
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... around) {
-    return detail::advance_folding(this->optimizer_, step, detail::begin_folds(averagers_, step), around...);
+    const auto with_folds = [&](const auto&... own) {
+      return detail::advance_folding(this->optimizer_, step, std::tie(own...), around...);
+    };
+    return std::apply(
+               [&](auto&... each) {
+                 return detail::InOrder<Outcome>{with_folds, each.begin_fold(step)...};
+               },
+               averagers_)
+        .result;
   }
 
   // One averager is meant where there is one; where there are several, its index must be named: average<1>().

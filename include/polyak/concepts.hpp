@@ -90,17 +90,16 @@ concept OptimizerOf = requires(O& optimizer, Params& params, const Grad& grad) {
 /// A fold by coordinate is done when at(offset)(i, weight) is called for each i, with the weight after its move; the
 /// calls are made in the loop that moves the weights, where OpenMP is on by several threads. What is called returns
 /// nothing, but where its type says `using moves_weights = void` the place to which the weight goes from there: so
-/// Lookahead moves weights after averages inside have folded them.
+/// Lookahead moves weights after averages inside have folded them. A kernel as lanes.hpp describes it folds several
+/// coordinates at once.
 template <class F>
 concept FoldsByCoordinate = requires(const F& fold, std::size_t offset) {
   { fold.at(offset) } noexcept;
 };
 
-/// A fold by slice is shown a stretch of weights before they move and after, in any order of stretches, where OpenMP is
-/// on by several threads.
+/// A fold by slice is shown stretches of weights after they moved, in any order, where OpenMP is on by several threads.
 template <class F>
 concept FoldsBySlice = requires(const F& fold, std::size_t offset, std::span<const double> weights) {
-  { fold.before(offset, weights) } noexcept;
   { fold.after(offset, weights) } noexcept;
 };
 
@@ -116,11 +115,11 @@ concept FoldLike = requires(const F& fold, Outcome& outcome) {
                      { fold.by() } noexcept -> std::same_as<FoldBy>;
                    });
 
-/// An averager's begin_fold(layout) checks all that can fail, moves nothing, and returns a fold; average() reads what
-/// was folded.
+/// An averager's begin_fold(step) checks all that can fail, moves nothing, and returns a fold; average() reads what was
+/// folded. The step is a Layout, and its for_each shows the weights as they are before they move.
 template <class A>
-concept AveragerLike = requires(A& averager, const A& read, const Layout& layout) {
-  { averager.begin_fold(layout) } -> FoldLike;
+concept AveragerLike = requires(A& averager, const A& read, const Layout& step) {
+  { averager.begin_fold(step) } -> FoldLike;
   { read.has_average() } -> std::convertible_to<bool>;
   read.average();
 };

@@ -60,40 +60,52 @@ inline constexpr bool is_row_major = false;
 template <EigenDense T>
 inline constexpr bool is_row_major<T> = T::IsRowMajor;
 
-/// The gradient of one block in the storage order of the parameters: a view where its memory is so already, else
-/// evaluated once.
+/// Member by member: a copy of a struct right after it was written waits for the store buffer.
+template <class Element>
+void put(BlockRef& ref, const Block<Element>& block) noexcept {
+  ref.params = const_cast<std::remove_const_t<Element>*>(block.data);
+  ref.shape.rows = block.shape.rows;
+  ref.shape.cols = block.shape.cols;
+  ref.shape.row_major = block.shape.row_major;
+}
+
+/// The one look at a block of parameters that is all there is, and at its gradient, in the storage order of the
+/// parameters: a view where its memory is so already, else evaluated once.
 template <FloatingPoint Scalar>
-class GradientOfBlock {
+class BlockWithGradient {
  public:
   template <class P, class G>
-  GradientOfBlock(const P& params, const G& grad, std::string_view who) {
-    const BlockShape expected = block_of(params, who).shape;
+  BlockWithGradient(P& params, const G& grad, std::string_view who) {
+    const auto block = block_of(params, who);
+    put(block_, block);
+    if constexpr (narrow_index) require_indexable(block.shape.size(), who);
+    const auto check_shape = [&](const BlockShape& got) {
+      if (fits(block_.shape, got)) return;
+      throw_bad_block(who, "the gradient must have the shape of the parameters", 0, 1, block_.shape, got);
+    };
     if constexpr (EigenDense<G>) {
-      const BlockShape got{static_cast<std::size_t>(grad.rows()), static_cast<std::size_t>(grad.cols()), G::IsRowMajor};
-      if (!fits(expected, got))
-        throw_bad_block(who, "the gradient must have the shape of the parameters", 0, 1, expected, got);
+      check_shape({static_cast<std::size_t>(grad.rows()), static_cast<std::size_t>(grad.cols()), G::IsRowMajor});
       constexpr bool both_matrices = is_matrix_type<P> && is_matrix_type<G>;
       constexpr bool row_major = both_matrices ? is_row_major<P> : is_row_major<G>;
       view<row_major == is_row_major<G>, row_major>(grad);
     } else {
-      const auto block = block_of(grad, who);
-      if (!fits(expected, block.shape)) {
-        throw_bad_block(who, "the gradient must have the shape of the parameters", 0, 1, expected, block.shape);
-      }
-      data_ = block.data;
+      const auto given = block_of(grad, who);
+      check_shape(given.shape);
+      block_.grad = given.data;
     }
+    check_gradient(block.flat(), std::span(static_cast<const Scalar*>(block_.grad), block_.shape.size()), 0, who);
   }
-  GradientOfBlock(const GradientOfBlock&) = delete;
-  GradientOfBlock& operator=(const GradientOfBlock&) = delete;
+  BlockWithGradient(const BlockWithGradient&) = delete;
+  BlockWithGradient& operator=(const BlockWithGradient&) = delete;
 
-  [[nodiscard]] const Scalar* data() const noexcept { return data_; }
+  [[nodiscard]] BlockRef& block() noexcept { return block_; }
 
  private:
   template <bool SameOrder, bool RowMajor, class G>
   void view(const G& grad) {
     if constexpr (SameOrder && EigenMemory<G>) {
       if (is_contiguous(grad)) {
-        data_ = grad.data();
+        block_.grad = grad.data();
         return;
       }
     }
@@ -104,11 +116,11 @@ class GradientOfBlock {
                       G::ColsAtCompileTime == 1 ? 1 : Eigen::Dynamic, row_major ? Eigen::RowMajor : Eigen::ColMajor>;
     evaluated_.resize(grad.size());
     Eigen::Map<Evaluated>(evaluated_.data(), grad.rows(), grad.cols()) = grad.derived();
-    data_ = evaluated_.data();
+    block_.grad = evaluated_.data();
   }
 
   Eigen::Matrix<Scalar, Eigen::Dynamic, 1, Eigen::ColMajor> evaluated_;
-  const Scalar* data_ = nullptr;
+  BlockRef block_;
 };
 
 /// Explains at compile time what is wrong with the types of a step.

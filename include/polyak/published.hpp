@@ -11,7 +11,7 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/kernel.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 
 namespace polyak {
@@ -105,7 +105,7 @@ class Published {
     Buffer& next = spare();
     next.average.resize(static_cast<Eigen::Index>(size));
     detail::for_each_block(params, name, [&next](std::size_t offset, auto block) {
-      detail::assign(next.average.data() + offset, block.data(), block.size());
+      lanes::copy(next.average.data() + offset, block.data(), block.size());
     });
     next.version = ++version_;
     next.steps = steps;

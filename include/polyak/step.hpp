@@ -9,15 +9,17 @@
 #include <limits>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/parallel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/gradient.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 
 /// How a step runs: from its call through layers, each of which has advance(step, folds...), to one of two leaves,
@@ -40,14 +42,18 @@ namespace detail {
 /// Stands for a pointer to the gradient where a filter lies in between.
 template <FloatingPoint Scalar, class Grad>
 struct Filtered {
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   Grad grad;
   T scale, limit;
 
-  [[gnu::always_inline]] T operator[](std::size_t i) const noexcept {
-    const T g = scale * static_cast<T>(grad[i]);
-    return g > limit ? limit : g < -limit ? -limit : g;  // NaN passes
+  template <FloatingPoint To, std::size_t N>
+  [[gnu::always_inline]] auto load(lanes::At<N> i) const noexcept {
+    using V = lanes::Packet<T, N>;
+    const V g = scale * lanes::load<T>(grad, i);
+    const V most = lanes::all<V>(limit), least = lanes::all<V>(-limit);
+    return lanes::convert<To>(g > most ? most : g < least ? least : g);  // NaN passes
   }
+  T operator[](std::size_t i) const noexcept { return load<T>(lanes::At<1>{i}); }
   Filtered operator+(std::ptrdiff_t n) const noexcept { return {grad + n, scale, limit}; }
 };
 
@@ -129,6 +135,51 @@ class StepView : public Layout {
 
 namespace detail {
 
+/// A fold of the coordinates i, whose weights are at hand; what it returns is where they go from there.
+template <class Weight, class Fold, std::size_t N>
+[[gnu::always_inline]] inline void fold_lanes(const Fold& fold, Weight* weights, lanes::At<N> i,
+                                              lanes::Packet<Weight, N>& weight) noexcept {
+  static_assert(noexcept(fold(i, weight)), "polyak: what folds a coordinate, as fold.at(offset) does, is noexcept");
+  if constexpr (std::is_void_v<decltype(fold(i, weight))>) {
+    fold(i, weight);
+  } else {
+    static_assert(
+        requires { typename Fold::moves_weights; },
+        "polyak: what a fold returns is where the weight goes from there; where that is meant, as in a wrapper, the "
+        "type that is called says using moves_weights = void");
+    weight = lanes::store(weights, i, fold(i, weight));
+  }
+}
+/// Moves the weights, and folds them from where they are now.
+template <class Weight, class Move, class... Folds>
+[[gnu::always_inline]] inline void move_then_fold(std::span<Weight> weights, const Move& move,
+                                                  const Folds&... folds) noexcept {
+  static_assert(noexcept(move(lanes::At<1>{})), "polyak: what moves a coordinate is noexcept");
+  constexpr std::size_t width = std::min({lanes::width_of<Move>, lanes::width_of<Folds>...});
+  lanes::for_each<width>(weights.size(), [move, w = weights.data(), ... fold = folds](auto i) noexcept {
+    [[maybe_unused]] lanes::Packet<Weight, i.count> weight = move(i);
+    (fold_lanes(fold, w, i, weight), ...);
+  });
+}
+/// Folds weights that stay where they are, but for folds that move them.
+template <class Weight, class Fold>
+[[gnu::flatten]] void fold_each(std::span<Weight> weights, const Fold& fold) noexcept {
+  using Scalar = std::remove_const_t<Weight>;
+  constexpr std::size_t width = std::min(lanes::width<Scalar>, lanes::width_of<Fold>);
+  lanes::for_each<width>(weights.size(), [fold, w = const_cast<Scalar*>(weights.data())](auto i) noexcept {
+    auto weight = lanes::load(w, i);
+    fold_lanes(fold, w, i, weight);
+  });
+}
+
+template <FloatingPoint Scalar, class Grad, class Body>
+void for_each_slice(const Slice<Scalar, Grad>& whole, Body body) noexcept {
+  constexpr std::size_t length = slice_bytes / sizeof(Scalar);
+  for (std::size_t from = 0; from < whole.params.size(); from += length) {
+    body(whole.sub(from, std::min(length, whole.params.size() - from)));
+  }
+}
+
 /// Calls f with every block of a step; where OpenMP is on, with parts of them from several threads at a time.
 template <FloatingPoint Scalar, bool Filters, class F>
 void for_each_part(const StepView<Scalar, Filters>& view, const F& f) noexcept {
@@ -170,21 +221,11 @@ template <class Fold>
 }
 
 template <class Fold, class Slice>
-void before(const Fold& fold, const Slice& slice) noexcept {
-  if constexpr (FoldsBySlice<Fold>) {
-    using Scalar = typename decltype(slice.params)::value_type;
-    if (by(fold) == FoldBy::slice) fold.before(slice.offset, std::span<const Scalar>(slice.params));
-  }
-}
-template <class Fold, class Slice>
 void after(const Fold& fold, const Slice& slice) noexcept {
   using Scalar = typename decltype(slice.params)::value_type;
   const FoldBy how = by(fold);
   if constexpr (FoldsByCoordinate<Fold>) {
-    Scalar* const weights = slice.params.data();
-    if (how == FoldBy::coordinate) {
-      for_each_index(slice.params.size(), then(weights, Read<Scalar>{weights}, fold.at(slice.offset)));
-    }
+    if (how == FoldBy::coordinate) fold_each(slice.params, fold.at(slice.offset));
   }
   if constexpr (FoldsBySlice<Fold>) {
     if (how == FoldBy::slice) fold.after(slice.offset, std::span<const Scalar>(slice.params));
@@ -198,27 +239,15 @@ void read(BlockList& list, const P& params, std::string_view who, const F& f) {
   if constexpr (Scalars<const P&>) {
     const auto block = block_of(params, who);
     if constexpr (narrow_index) require_indexable(block.shape.size(), who);
-    const BlockRef only{const_cast<Scalar*>(block.data), block.data, block.shape, 0};
+    BlockRef only;
+    put(only, block);
+    only.grad = block.data;
     f(StepView<Scalar>(only));
   } else {
     list.look(params, who);
     f(StepView<Scalar>(list));
   }
 }
-
-/// Of a fold of a layer further out, that which must be done before the weights move, or that after it.
-template <class Fold>
-struct Before {
-  const Fold& fold;
-  template <FloatingPoint Scalar>
-  void before(std::size_t offset, std::span<const Scalar> weights) const noexcept {
-    if constexpr (FoldsBySlice<Fold>) {
-      if (by(fold) == FoldBy::slice) fold.before(offset, weights);
-    }
-  }
-  template <FloatingPoint Scalar>
-  void after(std::size_t, std::span<const Scalar>) const noexcept {}
-};
 
 /// A fold that must see the whole vector before it folds any of it: where looking(), it looks in the pass that moves
 /// the weights, and accepted() folds in another, if it accepts().
@@ -265,25 +294,20 @@ void fold_all(const View& view, const Folds&... folds) noexcept {
 /// pass over one cache-sized slice after the other. It is called by several threads at a time where OpenMP is on, and
 /// must not throw.
 template <class View, class WithKernel, class... Folds>
-Outcome move_and_fold(const View& view, const WithKernel& with_kernel, const Folds&... folds) noexcept {
+[[gnu::flatten]] Outcome move_and_fold(const View& view, const WithKernel& with_kernel,
+                                       const Folds&... folds) noexcept {
   detail::for_each_filtered(view, [&](const auto& part) {
-    const std::size_t n = part.params.size();
     if (((detail::by(folds) == FoldBy::nothing) && ...)) {
-      return with_kernel(part, [n](const auto& move) {
-        static_assert(detail::QuietKernel<decltype(move)>, "polyak: what moves a coordinate is noexcept");
-        detail::for_each_index(n, move);
-      });
+      return with_kernel(part, [&](const auto& move) { detail::move_then_fold(part.params, move); });
     }
     if constexpr ((FoldsByCoordinate<Folds> && ...)) {
       if (((detail::by(folds) == FoldBy::coordinate) && ...)) {
-        return with_kernel(part, [&](const auto& move) {
-          detail::for_each_index(n, detail::then(part.params.data(), move, folds.at(part.offset)...));
-        });
+        return with_kernel(
+            part, [&](const auto& move) { detail::move_then_fold(part.params, move, folds.at(part.offset)...); });
       }
     }
     detail::for_each_slice(part, [&](const auto& slice) {
-      (detail::before(folds, slice), ...);
-      with_kernel(slice, [&](const auto& move) { detail::for_each_index(slice.params.size(), move); });
+      with_kernel(slice, [&](const auto& move) { detail::move_then_fold(slice.params, move); });
       (detail::after(folds, slice), ...);
     });
   });
@@ -341,9 +365,10 @@ class Step : public View {
   using typename View::scalar_type;
   using view_type = View;
 
-  /// The view is of the blocks from `first` on.
-  Step(const View& view, BlockRef* first, P& params, const G& grad, std::string_view who) noexcept
-      : View(view), first_(first), params_(params), grad_(grad), who_(who) {}
+  /// A View of `blocks`, from `first` on; built where it stays, or it would wait for the store buffer.
+  template <class Blocks>
+  Step(Blocks& blocks, BlockRef* first, P& params, const G& grad, std::string_view who) noexcept
+      : View(blocks), first_(first), params_(params), grad_(grad), who_(who) {}
 
   /// The step with its gradient put through a filter.
   [[nodiscard]] auto filtered(const GradFilter& next) const noexcept { return rewritten(View::filtered(next)); }
@@ -421,9 +446,6 @@ bool call(Optimizer& optimizer, P& params, const G& grad) {
 /// The other leaf: an optimizer that takes its steps whole, of the user's own.
 template <class Optimizer, class Step, class... Folds>
 Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... folds) {
-  if (((by(folds) == FoldBy::slice) || ...)) {
-    for_each_part(step, [&](const auto& part) { (before(folds, part), ...); });
-  }
   const bool taken = step.whole([&optimizer](auto& params, const auto& grad) { return call(optimizer, params, grad); });
   if constexpr (sizeof...(Folds) > 0) {
     step.look_again();
@@ -453,16 +475,17 @@ Outcome advance(Optimizer& optimizer, const Step& step, const Folds&... folds) {
 
 namespace detail {
 
-/// A step of the optimizer inside with folds of a layer's own, and those of the layers around it behind them. Where one
-/// of its own looks first, the others around wait for the second pass: what is folded there, they may be about to move.
+/// A step of the optimizer inside with folds of a layer's own, a tuple of them, and those of the layers around it
+/// behind them. Where one of its own looks first, the others around wait for the second pass: what is folded there,
+/// they may be about to move.
 template <class Optimizer, class Step, class Own, class... Around>
 Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, const Around&... around) {
-  return own.apply([&](const auto&... fold) {
+  const auto with_own = [&](const auto&... fold) {
     constexpr bool may_look = (LooksFirst<std::remove_cvref_t<decltype(fold)>> || ...);
     Outcome outcome;
     if (may_look && (looking(fold) || ...)) {
       if constexpr (may_look) {
-        outcome = advance(optimizer, step, fold..., Before<Around>{around}...);
+        outcome = advance(optimizer, step, fold...);
         if (outcome.taken && (sizeof...(around) > 0 || (is_outstanding(fold) || ...))) {
           for_each_part(step, [&](const auto& part) {
             for_each_slice(part, [&](const auto& slice) { (catch_up(fold, slice), ...), (after(around, slice), ...); });
@@ -474,7 +497,8 @@ Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, 
     }
     if (outcome.taken) (fold.commit(outcome), ...);
     return outcome;
-  });
+  };
+  return std::apply(with_own, own);
 }
 
 }  // namespace detail
@@ -498,24 +522,19 @@ class OptimizerLayer {
     if constexpr (detail::explain_step<detail::scalar_or_any<Derived>, P, G>()) {
       using Scalar = scalar_of<P&>;
       if constexpr (detail::Scalars<P&>) {
-        const detail::GradientOfBlock<Scalar> gradient(params, grad, Derived::name);
-        const auto block = detail::block_of(params, Derived::name);
-        if constexpr (detail::narrow_index) detail::require_indexable(block.shape.size(), Derived::name);
-        detail::check_gradient(block.flat(), std::span<const Scalar>(gradient.data(), block.shape.size()), 0,
-                               Derived::name);
-        BlockRef only{block.data, gradient.data(), block.shape, 0};
-        return run(StepView<Scalar>(only), &only, params, grad);
+        detail::BlockWithGradient<Scalar> only(params, grad, Derived::name);
+        return run<Scalar>(only.block(), &only.block(), params, grad);
       } else {
         blocks_.look(params, grad, Derived::name);
-        return run(StepView<Scalar>(blocks_), blocks_.data(), params, grad);
+        return run<Scalar>(blocks_, blocks_.data(), params, grad);
       }
     }
   }
 
  private:
-  template <class View, class P, class G>
-  bool run(const View& view, BlockRef* first, P& params, const G& grad) {
-    const detail::Step<View, P, G> step(view, first, params, grad, Derived::name);
+  template <FloatingPoint Scalar, class Blocks, class P, class G>
+  bool run(Blocks& blocks, BlockRef* first, P& params, const G& grad) {
+    const detail::Step<StepView<Scalar>, P, G> step(blocks, first, params, grad, Derived::name);
     const Outcome outcome = polyak::advance(static_cast<Derived&>(*this), step);
     if (outcome.raised) std::rethrow_exception(outcome.raised);
     return outcome.taken;

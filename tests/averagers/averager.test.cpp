@@ -618,7 +618,8 @@ TEST_CASE("a fold tells beforehand whether the average stays finite, coordinate 
   constexpr double max = std::numeric_limits<double>::max();
   GainAverage average = with_gains({1, 0.5});
   const auto stays_finite = [&](const VectorXd& next, std::size_t offset, std::size_t n) {
-    const auto fold = average.begin_fold(support::VectorLayout(next.size()));
+    const BlockRef only{nullptr, nullptr, {static_cast<std::size_t>(next.size()), 1}, 0};
+    const auto fold = average.begin_fold(StepView<double>(only));
     return fold.stays_finite(offset, std::span<const double>(next.data() + offset, n));
   };
   const VectorXd far{{0, 0, 0, -max, 0}};

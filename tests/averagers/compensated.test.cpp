@@ -121,7 +121,7 @@ TEMPLATE_TEST_CASE("the mean of many noisy iterates is right but for a walk of q
     const long double quantum = std::ldexp(mean, 1 - bits_of<TestType>);
     const long double walk = std::sqrt(static_cast<long double>(n));
     const long double rest = walk * (quantum + mean * std::numeric_limits<long double>::epsilon()) +
-                             mean / 50 * static_cast<long double>(ulp_of_one<detail::compute_t<Scalar>>);
+                             mean / 50 * static_cast<long double>(ulp_of_one<lanes::compute_t<Scalar>>);
     CHECK(std::abs(whole(tail)[i] - mean) <= rest);
     CHECK(std::abs(static_cast<long double>(tail.average()[i]) - mean) <= rest + ulp_of_one<Scalar> * mean / 2);
   }

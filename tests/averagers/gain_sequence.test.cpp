@@ -1,7 +1,7 @@
 #include <polyak/averagers/ema.hpp>
 #include <polyak/averagers/gain_sequence.hpp>
 #include <polyak/averagers/tail_average.hpp>
-#include <polyak/detail/kernel.hpp>
+#include <polyak/lanes.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +34,7 @@ class ByHand {
       if (gains_.count() == 0 && s_.size() == 0) s_ = before;
       for (Eigen::Index i = 0; i < theta.size(); ++i) {
         // What rounds once where the library does; a gain of 1 assigns.
-        s_[i] = next.gain() == 1 ? theta[i] : polyak::detail::mul_add(next.gain(), theta[i] - s_[i], s_[i]);
+        s_[i] = next.gain() == 1 ? theta[i] : polyak::lanes::mul_add(next.gain(), theta[i] - s_[i], s_[i]);
       }
     }
     gains_.commit(next);

@@ -85,7 +85,8 @@ class Plain {
 /// A fold of one coordinate that is left out, and of which nobody asks for the error.
 void leave_error(Guarded<Ema<>>& ema) {
   const VectorXd bad{{infinity}};
-  const auto fold = ema.begin_fold(support::VectorLayout(1));
+  BlockRef only{nullptr, nullptr, {1, 1}, 0};
+  const auto fold = ema.begin_fold(StepView<double>(only));
   CHECK(fold.looking());
   fold.after(0, std::span<const double>(bad.data(), 1));
   CHECK_FALSE(fold.accepts());

@@ -31,7 +31,7 @@ struct QhmRule {
   using scalar_type = Scalar;
   using Options = QhmOptions;
   using Factors = StepNumbers;
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Qhm";
 
   // [rule]
@@ -48,18 +48,18 @@ struct QhmRule {
 
   template <class Grad>
   struct Move {
-    static constexpr bool vectorised = vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     Scalar* params;
     Grad grad;
     T* moment;
     T descent, decay, beta, nu;
 
-    [[gnu::always_inline]] Scalar operator()(std::size_t i) const noexcept {
-      const T p = static_cast<T>(params[i]);
-      const T g = mul_add(decay, p, static_cast<T>(grad[i]));
-      const T m = mul_add(beta, moment[i] - g, g);
-      moment[i] = m;
-      return params[i] = static_cast<Scalar>(mul_add(descent, mul_add(nu, m - g, g), p));
+    template <std::size_t N>
+    auto operator()(lanes::At<N> i) const noexcept {
+      const auto p = lanes::load<T>(params, i);
+      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+      const auto m = lanes::store(moment, i, lanes::mul_add(beta, lanes::load(moment, i) - g, g));
+      return lanes::store(params, i, lanes::mul_add(descent, lanes::mul_add(nu, m - g, g), p));
     }
   };
   // [/rule]

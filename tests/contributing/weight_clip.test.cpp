@@ -23,12 +23,13 @@ struct WeightClip : Wrapper<WeightClip<Optimizer>, Optimizer> {
   /// A fold that returns where the weight goes from here; in the loop that moves the weights.
   struct Clamp {
     using moves_weights = void;
-    static constexpr bool vectorised = true;
+    static constexpr std::size_t width = lanes::width<float>;
     double limit;
     Clamp at(std::size_t) const noexcept { return *this; }
-    template <class Weight>
-    Weight operator()(std::size_t, Weight weight) const noexcept {
-      return std::clamp(weight, static_cast<Weight>(-limit), static_cast<Weight>(limit));  // NaN stays NaN
+    template <std::size_t N, class W>
+    W operator()(lanes::At<N>, W weight) const noexcept {
+      const W most = lanes::all<W>(static_cast<lanes::lane_t<W>>(limit));
+      return weight > most ? most : weight < -most ? -most : weight;  // NaN stays NaN
     }
   };
 

@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "polyak/averagers/compensated.hpp"
+#include "polyak/averagers/residue.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
-#include "polyak/detail/residue.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/detail/swap.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/step.hpp"
 
@@ -59,6 +59,21 @@ template <class Shadow>
   }
   return name;
 }
+
+/// s += a (θ − s), given θ.
+template <FloatingPoint Shadow>
+struct FoldKernel {
+  static constexpr std::size_t width = lanes::width<Shadow>;
+  using T = lanes::compute_t<Shadow>;
+  Shadow* shadow;
+  T gain;
+
+  template <std::size_t N, class W>
+  void operator()(lanes::At<N> i, W weight) const noexcept {
+    const auto s = lanes::load<T>(shadow, i);
+    lanes::store(shadow, i, lanes::mul_add(gain, lanes::convert<T>(weight) - s, s));
+  }
+};
 
 }  // namespace detail
 
@@ -104,7 +119,7 @@ class Average {
     }
     vector_type copy(static_cast<Eigen::Index>(detail::ShapesOf(params, name_).size()));
     detail::for_each_block(params, name_, [&](std::size_t offset, auto weights) {
-      detail::assign(copy.data() + offset, weights.data(), weights.size());
+      lanes::copy(copy.data() + offset, weights.data(), weights.size());
     });
     return copy;
   }
@@ -162,16 +177,16 @@ class Average {
   /// s = θ from coordinate `offset` on.
   template <class Weight>
   void assign(std::size_t offset, std::span<Weight> weights) noexcept {
-    using Read = detail::Read<std::remove_const_t<Weight>>;
     if constexpr (compensated) {
-      const detail::CompensatedAssign<shadow_type, Residue> whole{shadow_.data() + offset, residue_.data() + offset};
-      detail::for_each_index(weights.size(), detail::then(weights.data(), Read{weights.data()}, whole));
+      detail::fold_each(
+          std::span<const std::remove_const_t<Weight>>(weights),
+          detail::CompensatedAssign<shadow_type, Residue>{shadow_.data() + offset, residue_.data() + offset});
     } else {
-      detail::assign(shadow_.data() + offset, weights.data(), weights.size());
+      lanes::copy(shadow_.data() + offset, weights.data(), weights.size());
     }
   }
   /// What folds a coordinate, counted from `offset`.
-  [[nodiscard]] auto fold_at(std::size_t offset, detail::compute_t<shadow_type> gain) noexcept {
+  [[nodiscard]] auto fold_at(std::size_t offset, lanes::compute_t<shadow_type> gain) noexcept {
     if constexpr (compensated) {
       return detail::CompensatedFoldKernel<shadow_type, Residue>{shadow_.data() + offset, residue_.data() + offset,
                                                                  gain};
@@ -233,9 +248,9 @@ class Average {
     const shadow_type* const source = shadow_.data() + offset;
     if constexpr (compensated && !std::is_same_v<To, shadow_type>) {
       const detail::AssignSum<To, shadow_type, Residue> sum{target.data(), source, residue_.data() + offset};
-      detail::for_each_index(target.size(), sum);
+      lanes::for_each(target.size(), sum);
     } else {
-      detail::assign(target.data(), source, target.size());
+      lanes::copy(target.data(), source, target.size());
     }
   }
   template <ReadableParameters P>

@@ -10,8 +10,8 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/step.hpp"
 
@@ -50,7 +50,7 @@ class Averager : public Average<Shadow> {
   template <ReadableParameters P>
   void update(const P& params) {
     detail::read(this->list_, params, name_, [this](const auto& view) {
-      const Fold fold = begin_fold(view);
+      const Fold fold = begin(view);
       if (fold.wants_start()) {
         detail::throw_bad_order(name_, "the first gain is below 1, so start_from(weights) must come before update");
       }
@@ -99,13 +99,12 @@ class Averager : public Average<Shadow> {
     if constexpr (detail::is_loading<Archive>) gains_ = std::move(gains);
   }
 
-  /// Begins the fold of the next step: throws as update does, and else changes nothing but the capacity of the shadow
-  /// until the fold is committed.
-  [[nodiscard]] Fold begin_fold(const Layout& layout) {
-    this->require_not_swapped();
-    if (this->has_average()) layout_.check(layout, name_);
-    const Fold fold(*this, gains_.next());
-    if (!this->has_average() && fold.due()) this->make_room(layout);
+  /// Begins the fold of the next step, before its weights move, which are the start where that is still unknown:
+  /// throws as update does, and else changes nothing that can be read until the fold is committed.
+  template <class View>
+  [[nodiscard]] Fold begin_fold(const View& view) {
+    const Fold fold = begin(view);
+    if (fold.wants_start()) take_start(view);
     return fold;
   }
 
@@ -113,14 +112,26 @@ class Averager : public Average<Shadow> {
   using Base::layout_;
   using Base::name_;
 
+  [[nodiscard]] Fold begin(const Layout& layout) {
+    this->require_not_swapped();
+    if (this->has_average()) layout_.check(layout, name_);
+    const Fold fold(*this);
+    if (!this->has_average() && fold.due()) this->make_room(layout);
+    return fold;
+  }
+
   /// Whether the weights of this update are those before the first fold, which needs them.
   [[nodiscard]] bool takes_start() const { return !this->has_average() && gains_.starts_after_next(); }
   template <class View>
   void start(const View& view) {
     Base::template require_wide_enough<typename View::scalar_type>();
     this->make_room(view);
-    detail::for_each_part(view, [this](const auto& part) { this->assign(part.offset, part.params); });
+    take_start(view);
     this->begun_ = true;
+  }
+  template <class View>
+  void take_start(const View& view) noexcept {
+    detail::for_each_part(view, [this](const auto& part) { this->assign(part.offset, part.params); });
   }
   [[nodiscard]] bool due() const noexcept { return gains_.due_in(1); }
   void skip_fold() noexcept { gains_.skip(); }
@@ -135,12 +146,12 @@ class Averager<Gain, Shadow>::Fold {
  public:
   /// Whether the step folds; else there is nothing to do but to count it.
   [[nodiscard]] bool due() const noexcept { return next_.due(); }
-  /// True where s_0 is still unknown: `before` takes it from the weights as they are before the step.
+  /// True where s_0 was still unknown when the fold began.
   [[nodiscard]] bool wants_start() const noexcept { return wants_start_; }
   /// A gain of 1 assigns, since s + (θ − s) need not round to θ. A gain of 0 leaves every bit alone, whatever θ is:
   /// what has no weight does not count, and 0 · ∞ would be NaN.
   [[nodiscard]] FoldBy by() const noexcept {
-    if (wants_start_ || assigns()) return FoldBy::slice;
+    if (assigns()) return FoldBy::slice;
     return next_.gain() == 0 ? FoldBy::nothing : FoldBy::coordinate;
   }
   [[nodiscard]] auto at(std::size_t offset) const noexcept {
@@ -148,18 +159,9 @@ class Averager<Gain, Shadow>::Fold {
   }
 
   template <FloatingPoint Weight>
-  void before(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    if (wants_start_) averager_->assign(offset, weights);
-  }
-  template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
     Base::template require_wide_enough<Weight>();
-    if (assigns()) {
-      averager_->assign(offset, weights);
-    } else if (next_.gain() != 0) {
-      const detail::Read<Weight> read{weights.data()};
-      detail::for_each_index(weights.size(), detail::then(weights.data(), read, at(offset)));
-    }
+    averager_->assign(offset, weights);
   }
 
   /// Whether the fold would leave the shadow finite; writes nothing.
@@ -168,9 +170,9 @@ class Averager<Gain, Shadow>::Fold {
     for (std::size_t i = 0; i < weights.size(); ++i) {
       shadow_type s = averager_->shadow_.data()[offset + i];
       if (assigns()) {
-        detail::assign(&s, &weights[i], 1);
+        lanes::copy(&s, &weights[i], 1);
       } else if (next_.gain() != 0) {
-        detail::FoldKernel<shadow_type>{&s, static_cast<T>(next_.gain())}(0, weights[i]);
+        detail::FoldKernel<shadow_type>{&s, static_cast<T>(next_.gain())}(lanes::At<1>{0}, weights[i]);
       }
       if (!detail::is_finite(s)) return false;
     }
@@ -184,10 +186,12 @@ class Averager<Gain, Shadow>::Fold {
 
  private:
   friend Averager;
-  using T = detail::compute_t<shadow_type>;
+  using T = lanes::compute_t<shadow_type>;
   using Next = typename GainSequence<Gain>::Next;
-  Fold(Averager& averager, const Next& next)
-      : averager_(&averager), next_(next), wants_start_(next.due() && !averager.has_average() && next.gain() != 1) {}
+  explicit Fold(Averager& averager)
+      : averager_(&averager),
+        next_(averager.gains_.next()),
+        wants_start_(next_.due() && !averager.has_average() && next_.gain() != 1) {}
   [[nodiscard]] bool assigns() const noexcept { return static_cast<T>(next_.gain()) == T(1); }
 
   Averager* averager_;

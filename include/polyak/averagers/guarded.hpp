@@ -17,8 +17,8 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/step.hpp"
 
@@ -206,9 +206,16 @@ class Guarded : private Averager {
     }
   }
 
-  [[nodiscard]] Fold begin_fold(const Layout& layout) {
-    finding_ = {};
-    return Fold(*this, Averager::begin_fold(layout));
+  template <class View>
+  [[nodiscard]] Fold begin_fold(const View& view) {
+    const Fold fold = begin(view);
+    if constexpr (has_start) {
+      if (fold.wants_start()) {
+        this->take_start(view);
+        if (guards()) static_cast<void>(check_start(view));
+      }
+    }
+    return fold;
   }
 
  private:
@@ -225,11 +232,19 @@ class Guarded : private Averager {
     bool large = false;  // something may be too large for all_small_
   };
 
+  [[nodiscard]] Fold begin(const Layout& layout) {
+    finding_ = {};
+    if constexpr (has_start) {
+      return Fold(*this, Averager::begin(layout));
+    } else {
+      return Fold(*this, Averager::begin_fold(layout));
+    }
+  }
   [[nodiscard]] bool guards() const noexcept { return options_.non_finite != NonFinite::propagate; }
 
   template <class View, class P>
   void update_from(const View& view, const P& params) {
-    const Fold fold = begin_fold(view);
+    const Fold fold = begin(view);
     const bool raises = options_.non_finite == NonFinite::raise;
     if (!fold.due()) {
       if constexpr (has_start) {
@@ -301,7 +316,7 @@ class Guarded : private Averager {
       finding.coordinate = offset + i;
       finding.value = static_cast<double>(weights[i]);
       shadow_type start;
-      detail::assign(&start, &weights[i], 1);
+      lanes::copy(&start, &weights[i], 1);
       if (!detail::is_finite(start)) finding.rule = start_rule;
     }
     record(finding);
@@ -355,11 +370,6 @@ class Guarded<Averager>::Fold {
     requires FoldsByCoordinate<Inner>
   {
     return fold_.at(offset);
-  }
-  template <FloatingPoint Weight>
-  void before(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    fold_.before(offset, weights);
-    if (looking() && wants_start()) guarded_->look_at_start(offset, weights);
   }
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {

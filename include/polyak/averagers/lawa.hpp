@@ -12,10 +12,10 @@
 #include "polyak/averagers/cadence.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/round.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/step.hpp"
 
@@ -147,22 +147,19 @@ class Lawa<Shadow>::Fold {
   [[nodiscard]] bool due() const noexcept { return due_; }
 
   template <FloatingPoint Weight>
-  void before(std::size_t, std::span<const Weight>) const noexcept {}
-
-  template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
     Base::template require_wide_enough<Weight>();
     if (!due_) return;
     const std::size_t n = weights.size();
     shadow_type* const mean = lawa_->shadow_.data() + offset;
-    detail::assign(newest().data() + offset, weights.data(), n);
+    lanes::copy(newest().data() + offset, weights.data(), n);
     double count = 0;
     const auto fold = [&](const Vector& iterate) {
       const shadow_type* const from = iterate.data() + offset;
-      if (++count == 1) return detail::assign(mean, from, n);
-      using T = detail::compute_t<shadow_type>;
-      detail::for_each_index(n, detail::then(from, detail::Read<shadow_type>{from},
-                                             detail::FoldKernel<shadow_type>{mean, static_cast<T>(1 / count)}));
+      if (++count == 1) return lanes::copy(mean, from, n);
+      using T = lanes::compute_t<shadow_type>;
+      detail::fold_each(std::span<const shadow_type>(from, n),
+                        detail::FoldKernel<shadow_type>{mean, static_cast<T>(1 / count)});
     };
     for (const Vector& iterate : lawa_->iterates_) fold(iterate);
     if (grows()) fold(lawa_->spare_);
@@ -171,7 +168,7 @@ class Lawa<Shadow>::Fold {
   /// Whether `after` would leave the shadow finite; writes nothing.
   template <FloatingPoint Weight>
   [[nodiscard]] bool stays_finite(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    using T = detail::compute_t<shadow_type>;
+    using T = lanes::compute_t<shadow_type>;
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const auto latest = detail::round_to<shadow_type>(weights[i]);
       shadow_type mean{};
@@ -180,7 +177,7 @@ class Lawa<Shadow>::Fold {
         if (++count == 1) {
           mean = x;
         } else {
-          detail::FoldKernel<shadow_type>{&mean, static_cast<T>(1 / count)}(0, x);
+          detail::FoldKernel<shadow_type>{&mean, static_cast<T>(1 / count)}(lanes::At<1>{0}, x);
         }
       };
       const Vector* const replaced = grows() ? nullptr : &newest();

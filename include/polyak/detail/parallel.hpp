@@ -4,7 +4,6 @@
 #include <cstddef>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/kernel.hpp"
 
 // One pass over large parameters by several threads: where the compiler has OpenMP on, as linking OpenMP::OpenMP_CXX
 // does, unless POLYAK_USE_OPENMP is 0. Elsewhere it is the plain loop, and nothing else.
@@ -18,6 +17,10 @@
 #endif
 
 namespace polyak::detail {
+
+/// Bytes of parameters in a slice that is passed over more than once: it stays in L1, with its gradient and optimizer
+/// state.
+inline constexpr std::size_t slice_bytes = 4096;
 
 /// Which share of the coordinates a thread has: number `index` of `count`, about equal, in order.
 struct Share {

@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "polyak/detail/kernel.hpp"
 #include "polyak/io/detail/checkpoint_format.hpp"
 #include "polyak/io/detail/checkpoint_items.hpp"
 #include "polyak/io/detail/file_bytes.hpp"
 #include "polyak/io/detail/replacement_file.hpp"
 #include "polyak/io/named.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 
 /// Checkpoints: a training run in a file that is always whole. Not part of polyak.hpp, as it needs POSIX.
@@ -113,7 +113,7 @@ void decode_into(const CheckpointEntry& entry, P& params, std::string_view who) 
     for (std::size_t i = 0; i < target.size(); i += stretch) {
       const std::size_t n = std::min(stretch, target.size() - i);
       decode(from + i * width, n, some);
-      assign(target.data() + i, some, n);
+      lanes::copy(target.data() + i, some, n);
     }
   });
 }

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
@@ -39,7 +39,7 @@ template <FloatingPoint Scalar>
 struct AdagradRule {
   using scalar_type = Scalar;
   using Options = AdagradOptions;
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Adagrad";
 
   using Factors = StepNumbers;
@@ -58,22 +58,19 @@ struct AdagradRule {
 
   template <class Grad>
   struct Move {
-    static constexpr bool vectorised = vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     Scalar* params;
     Grad grad;
     T* sum;
     T descent, decay, epsilon;
 
-    [[gnu::always_inline]] T decayed(std::size_t i) const noexcept {
-      return mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
-    }
-    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
-      const T g = decayed(i);
-      return sum[i] = mul_add(g, g, sum[i]);
-    }
-    [[gnu::always_inline]] Scalar operator()(std::size_t i, T root) const noexcept {
-      const T step = decayed(i) / (root + epsilon);
-      return params[i] = static_cast<Scalar>(mul_add(descent, step, static_cast<T>(params[i])));
+    template <std::size_t N>
+    auto operator()(lanes::At<N> i) const noexcept {
+      const auto p = lanes::load<T>(params, i);
+      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+      const auto s = lanes::store(sum, i, lanes::mul_add(g, g, lanes::load(sum, i)));
+      const auto step = g / (lanes::square_root(s) + epsilon);
+      return lanes::store(params, i, lanes::mul_add(descent, step, p));
     }
   };
 

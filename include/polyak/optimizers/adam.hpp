@@ -11,8 +11,8 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/bias_correction.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
@@ -63,7 +63,7 @@ template <FloatingPoint Scalar, class OptionsType, bool Decoupled>
 struct AdamRule {
   using scalar_type = Scalar;
   using Options = OptionsType;
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = Decoupled ? "polyak::AdamW" : "polyak::Adam";
 
   struct Factors : StepNumbers {
@@ -103,25 +103,25 @@ struct AdamRule {
 
   template <bool Largest, class Grad>
   struct Move {
-    static constexpr bool vectorised = vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     Scalar* params;
     Grad grad;
     T *moment, *square, *largest;
     T descent, decay, shrink, beta1, beta2, intake1, intake2, root, epsilon;
 
-    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
-      const T g =
-          Decoupled ? static_cast<T>(grad[i]) : mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
-      moment[i] = mul_add(beta1, moment[i], intake1 * g);
-      T v = mul_add(beta2, square[i], intake2 * g * g);
-      square[i] = v;
-      if constexpr (Largest) largest[i] = v = largest[i] < v ? v : largest[i];
-      return v;
-    }
-    [[gnu::always_inline]] Scalar operator()(std::size_t i, T deviation) const noexcept {
-      const T p = static_cast<T>(params[i]);
-      const T step = moment[i] / (deviation / root + epsilon);
-      return params[i] = static_cast<Scalar>(mul_add(descent, step, Decoupled ? shrink * p : p));
+    template <std::size_t N>
+    auto operator()(lanes::At<N> i) const noexcept {
+      const auto p = lanes::load<T>(params, i);
+      auto g = lanes::load<T>(grad, i);
+      if constexpr (!Decoupled) g = lanes::mul_add(decay, p, g);
+      const auto m = lanes::store(moment, i, lanes::mul_add(beta1, lanes::load(moment, i), intake1 * g));
+      auto v = lanes::store(square, i, lanes::mul_add(beta2, lanes::load(square, i), intake2 * g * g));
+      if constexpr (Largest) {
+        const auto before = lanes::load(largest, i);
+        v = lanes::store(largest, i, before < v ? v : before);
+      }
+      const auto step = m / (lanes::square_root(v) / root + epsilon);
+      return lanes::store(params, i, lanes::mul_add(descent, step, Decoupled ? shrink * p : p));
     }
   };
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
@@ -37,7 +37,7 @@ template <FloatingPoint Scalar>
 struct LionRule {
   using scalar_type = Scalar;
   using Options = LionOptions;
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Lion";
 
   using Factors = StepNumbers;
@@ -56,21 +56,23 @@ struct LionRule {
 
   template <class Grad>
   struct Move {
-    static constexpr bool vectorised = vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     Scalar* params;
     Grad grad;
     T* moment;
     T rate, shrink, beta1, beta2, intake1, intake2;
 
-    [[gnu::always_inline]] Scalar operator()(std::size_t i) const noexcept {
-      const T p = shrink * static_cast<T>(params[i]);
-      const T g = static_cast<T>(grad[i]);
-      const T m = moment[i];
-      const T c = mul_add(beta1, m, intake1 * g);
-      moment[i] = mul_add(beta2, m, intake2 * g);
+    template <std::size_t N>
+    auto operator()(lanes::At<N> i) const noexcept {
+      const auto p = shrink * lanes::load<T>(params, i);
+      const auto g = lanes::load<T>(grad, i);
+      const auto m = lanes::load(moment, i);
+      lanes::store(moment, i, lanes::mul_add(beta2, m, intake2 * g));
+      const auto c = lanes::mul_add(beta1, m, intake1 * g);
+      using V = decltype(+c);
       // The sign of NaN is NaN: a step must not hide a diverged gradient.
-      const T sign = c > T(0) ? T(1) : c < T(0) ? T(-1) : c;
-      return params[i] = static_cast<Scalar>(mul_add(-rate, sign, p));
+      const V sign = c > V{} ? lanes::all<V>(1) : c < V{} ? lanes::all<V>(-1) : c;
+      return lanes::store(params, i, lanes::mul_add(-rate, sign, p));
     }
   };
 

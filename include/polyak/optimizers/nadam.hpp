@@ -11,8 +11,8 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/bias_correction.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
@@ -43,7 +43,7 @@ template <FloatingPoint Scalar>
 struct NAdamRule {
   using scalar_type = Scalar;
   using Options = NAdamOptions;
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::NAdam";
 
   struct Factors : StepNumbers {
@@ -86,23 +86,20 @@ struct NAdamRule {
 
   template <class Grad>
   struct Move {
-    static constexpr bool vectorised = vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     Scalar* params;
     Grad grad;
     T *moment, *square;
     T of_grad, of_moment, decay, beta1, beta2, intake1, intake2, root, epsilon;
 
-    [[gnu::always_inline]] T decayed(std::size_t i) const noexcept {
-      return mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
-    }
-    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
-      const T g = decayed(i);
-      moment[i] = mul_add(beta1, moment[i], intake1 * g);
-      return square[i] = mul_add(beta2, square[i], intake2 * g * g);
-    }
-    [[gnu::always_inline]] Scalar operator()(std::size_t i, T deviation) const noexcept {
-      const T step = mul_add(of_grad, decayed(i), of_moment * moment[i]) / (deviation / root + epsilon);
-      return params[i] = static_cast<Scalar>(static_cast<T>(params[i]) - step);
+    template <std::size_t N>
+    auto operator()(lanes::At<N> i) const noexcept {
+      const auto p = lanes::load<T>(params, i);
+      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+      const auto m = lanes::store(moment, i, lanes::mul_add(beta1, lanes::load(moment, i), intake1 * g));
+      const auto v = lanes::store(square, i, lanes::mul_add(beta2, lanes::load(square, i), intake2 * g * g));
+      const auto step = lanes::mul_add(of_grad, g, of_moment * m) / (lanes::square_root(v) / root + epsilon);
+      return lanes::store(params, i, p - step);
     }
   };
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
@@ -41,7 +41,7 @@ template <FloatingPoint Scalar>
 struct RMSpropRule {
   using scalar_type = Scalar;
   using Options = RMSpropOptions;
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::RMSprop";
 
   using Factors = StepNumbers;
@@ -71,31 +71,28 @@ struct RMSpropRule {
 
   template <bool Centered, bool HasMomentum, class Grad>
   struct Move {
-    static constexpr bool vectorised = vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     Scalar* params;
     Grad grad;
     T *square, *mean, *velocity;
     T descent, decay, alpha, intake, epsilon, momentum;
 
-    [[gnu::always_inline]] T decayed(std::size_t i) const noexcept {
-      return mul_add(decay, static_cast<T>(params[i]), static_cast<T>(grad[i]));
-    }
-    [[gnu::always_inline]] T radicand(std::size_t i) const noexcept {
-      const T g = decayed(i);
-      T v = mul_add(alpha, square[i], intake * g * g);
-      square[i] = v;
+    template <std::size_t N>
+    auto operator()(lanes::At<N> i) const noexcept {
+      const auto p = lanes::load<T>(params, i);
+      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+      auto v = lanes::store(square, i, lanes::mul_add(alpha, lanes::load(square, i), intake * g * g));
+      using V = decltype(v);
       if constexpr (Centered) {
-        const T m = mul_add(alpha, mean[i], intake * g);
-        mean[i] = m;
-        v = mul_add(-m, m, v);
-        if (v < 0) v = 0;  // by rounding, where the gradient hardly changes
+        const V m = lanes::store(mean, i, lanes::mul_add(alpha, lanes::load(mean, i), intake * g));
+        v = lanes::mul_add(-m, m, v);
+        v = v < V{} ? V{} : v;  // by rounding, where the gradient hardly changes
       }
-      return v;
-    }
-    [[gnu::always_inline]] Scalar operator()(std::size_t i, T deviation) const noexcept {
-      T step = decayed(i) / (deviation + epsilon);
-      if constexpr (HasMomentum) velocity[i] = step = mul_add(momentum, velocity[i], step);
-      return params[i] = static_cast<Scalar>(mul_add(descent, step, static_cast<T>(params[i])));
+      V step = g / (lanes::square_root(v) + epsilon);
+      if constexpr (HasMomentum) {
+        step = lanes::store(velocity, i, lanes::mul_add(momentum, lanes::load(velocity, i), step));
+      }
+      return lanes::store(params, i, lanes::mul_add(descent, step, p));
     }
   };
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/optimizers/coordinatewise.hpp"
 #include "polyak/schedules.hpp"
 
@@ -44,7 +44,7 @@ template <FloatingPoint Scalar>
 struct SgdRule {
   using scalar_type = Scalar;
   using Options = SgdOptions;
-  using T = compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Sgd";
 
   struct Factors : StepNumbers {
@@ -75,25 +75,26 @@ struct SgdRule {
 
   template <bool Decays, Momentum M, class Grad>
   struct Move {
-    static constexpr bool vectorised = vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     Scalar* params;
     Grad grad;
     T* velocity;
     T descent, decay, shrink, momentum, intake;
 
-    [[gnu::always_inline]] Scalar operator()(std::size_t i) const noexcept {
-      T p = static_cast<T>(params[i]);
-      T d = static_cast<T>(grad[i]);
+    template <std::size_t N>
+    auto operator()(lanes::At<N> i) const noexcept {
+      auto p = lanes::load<T>(params, i);
+      auto d = lanes::load<T>(grad, i);
       if constexpr (Decays) {
-        d = decay == 0 ? d : mul_add(decay, p, d);  // 0 where decoupled, and 0 · ∞ would spoil the velocity
+        if (decay != 0) d = lanes::mul_add(decay, p, d);  // 0 where decoupled, and 0 · ∞ would spoil the velocity
         p *= shrink;
       }
       if constexpr (M != Momentum::none) {
-        const T v = mul_add(momentum, velocity[i], intake * d);
-        velocity[i] = v;
-        d = M == Momentum::nesterov ? mul_add(momentum, v, d) : v;
+        const auto v = lanes::mul_add(momentum, lanes::load(velocity, i), intake * d);
+        lanes::store(velocity, i, v);
+        d = M == Momentum::nesterov ? lanes::mul_add(momentum, v, d) : v;
       }
-      return params[i] = static_cast<Scalar>(mul_add(descent, d, p));
+      return lanes::store(params, i, lanes::mul_add(descent, d, p));
     }
   };
 

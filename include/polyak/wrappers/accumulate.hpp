@@ -13,6 +13,7 @@
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/step.hpp"
 #include "polyak/wrappers/wrapper.hpp"
 
@@ -102,7 +103,7 @@ class Accumulate : public Wrapper<Accumulate<Optimizer, Scalar>, Optimizer> {
   }
 
  private:
-  using T = detail::compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
 
   [[nodiscard]] bool last() const noexcept { return pending_ + 1 == options_.micro_batches; }
 

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/step.hpp"
 #include "polyak/wrappers/wrapper.hpp"
 
@@ -49,7 +49,7 @@ class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, 
   template <FloatingPoint Scalar, bool Filters>
   [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>& view) {
     using T = std::conditional_t<std::is_same_v<Scalar, long double>, long double, double>;
-    std::array<T, detail::chunk> sums{};
+    std::array<T, 32> sums{};
     view.for_each([&](const auto& slice) { add_squares(sums, slice.offset, slice.params.size(), slice.grad); });
     T total = 0;
     for (const T sum : sums) total += sum;
@@ -80,7 +80,7 @@ class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, 
   }
   template <class T, class G>
   [[gnu::always_inline]] static void add_square(T& sum, G g) noexcept {
-    sum = detail::mul_add(static_cast<T>(g), static_cast<T>(g), sum);
+    sum = lanes::mul_add(static_cast<T>(g), static_cast<T>(g), sum);
   }
 
   double norm_ = 0;

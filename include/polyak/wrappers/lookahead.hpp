@@ -9,11 +9,11 @@
 #include <utility>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/kernel.hpp"
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/step.hpp"
 #include "polyak/wrappers/wrapper.hpp"
 
@@ -104,18 +104,19 @@ class Lookahead : public Wrapper<Lookahead<Optimizer, Scalar>, Optimizer> {
   }
 
  private:
-  using T = detail::compute_t<Scalar>;
+  using T = lanes::compute_t<Scalar>;
 
   /// A move of the slow weight of a coordinate, and of the coordinate to it.
   struct Follow {
-    static constexpr bool vectorised = detail::vectorises<Scalar>;
+    static constexpr std::size_t width = lanes::width<Scalar>;
     using moves_weights = void;
     T* slow;
     T alpha;
 
-    [[gnu::always_inline]] Scalar operator()(std::size_t i, Scalar fast) const noexcept {
-      slow[i] = detail::mul_add(alpha, static_cast<T>(fast) - slow[i], slow[i]);
-      return static_cast<Scalar>(slow[i]);
+    template <std::size_t N, class W>
+    auto operator()(lanes::At<N> i, W fast) const noexcept {
+      const auto before = lanes::load(slow, i);
+      return lanes::store(slow, i, lanes::mul_add(alpha, lanes::convert<T>(fast) - before, before));
     }
   };
   /// A fold that follows those of the optimizer inside.
@@ -132,7 +133,7 @@ class Lookahead : public Wrapper<Lookahead<Optimizer, Scalar>, Optimizer> {
     layout_.remember(view);
     slow_.resize(static_cast<Eigen::Index>(view.size()));
     detail::for_each_part(view, [this](const auto& part) {
-      detail::assign(slow_.data() + part.offset, part.params.data(), part.params.size());
+      lanes::copy(slow_.data() + part.offset, part.params.data(), part.params.size());
     });
   }
 

@@ -1,4 +1,5 @@
-#include <polyak/detail/residue.hpp>
+#include <polyak/averagers/residue.hpp>
+#include <polyak/detail/finite.hpp>
 
 #include <cmath>
 #include <cstdint>
@@ -18,14 +19,15 @@ struct Kept {
   Shadow shadow{};
   Residue residue{};
 
-  using T = detail::compute_t<Shadow>;
-  Kept(T sum, T rest) { Quanta<Shadow, Residue>::keep(sum, rest, shadow, residue); }
+  using T = lanes::compute_t<Shadow>;
+  Kept(T sum, T rest) { Quanta<Shadow, Residue>::keep(sum, rest, &shadow, &residue, lanes::At<1>{0}); }
   long double value() const { return minus(0, 0); }
   /// The value less another; 69 bits do not fit in a long double, but their difference does.
   long double minus(T sum, T rest) const {
     const T s = static_cast<T>(shadow);
     return (static_cast<long double>(s) - static_cast<long double>(sum)) +
-           (static_cast<long double>(Quanta<Shadow, Residue>::value(residue, s)) - static_cast<long double>(rest));
+           (static_cast<long double>(Quanta<Shadow, Residue>::rest(&residue, lanes::At<1>{0}, s)) -
+            static_cast<long double>(rest));
   }
 };
 
@@ -49,7 +51,7 @@ TEMPLATE_TEST_CASE("a residue holds what rounding dropped to within its quantum"
                    (Pair<Eigen::half, std::int8_t>), (Pair<Eigen::bfloat16, std::int8_t>)) {
   using Shadow = typename TestType::first_type;
   using Residue = typename TestType::second_type;
-  using T = detail::compute_t<Shadow>;
+  using T = lanes::compute_t<Shadow>;
   support::Random random(72);
   // A half has numbers from 2^−24 to 2^16 alone; the others are tried where no bit of the residue is lost.
   const bool narrow_range = std::numeric_limits<Shadow>::max_exponent < 20;
