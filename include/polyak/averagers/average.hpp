@@ -212,27 +212,15 @@ class Average {
   /// numbers for n weights. On loading, all is taken over once the last of it has come.
   template <class Archive, class Rest>
   void serialize_average(Archive& archive, const Rest& serialize_rest) {
-    bool begun = begun_;
-    detail::serialize_value(archive, begun);
-    const auto serialize_vectors = [&](detail::KnownLayout& layout, vector_type& shadow, ResidueVector& residue) {
+    const auto serialize_state = [&](bool& begun, auto& layout, auto& shadow, [[maybe_unused]] auto& residue) {
+      detail::serialize_value(archive, begun);
       if (!begun) return;
       layout.serialize(archive, name_);
       detail::serialize_array(archive, name_, "average", shadow, layout.size());
       if constexpr (compensated) detail::serialize_array(archive, name_, "residue", residue, layout.size());
       serialize_rest(layout.size());
     };
-    if constexpr (detail::is_loading<Archive>) {
-      detail::KnownLayout layout;
-      vector_type shadow;
-      ResidueVector residue;
-      serialize_vectors(layout, shadow, residue);
-      begun_ = begun;
-      layout_ = std::move(layout);
-      shadow_ = std::move(shadow);
-      residue_ = std::move(residue);
-    } else {
-      serialize_vectors(layout_, shadow_, residue_);
-    }
+    detail::serialize_members<Archive>(serialize_state, begun_, layout_, shadow_, residue_);
   }
 
   std::string_view name_;

@@ -151,8 +151,8 @@ class Averager<Gain, Shadow>::Fold {
   /// A gain of 1 assigns, since s + (θ − s) need not round to θ. A gain of 0 leaves every bit alone, whatever θ is:
   /// what has no weight does not count, and 0 · ∞ would be NaN.
   [[nodiscard]] FoldBy by() const noexcept {
-    if (assigns()) return FoldBy::slice;
-    return next_.gain() == 0 ? FoldBy::nothing : FoldBy::coordinate;
+    if (next_.gain() == 0) return FoldBy::nothing;
+    return assigns() || detail::flushes(averager_->count()) ? FoldBy::slice : FoldBy::coordinate;
   }
   [[nodiscard]] auto at(std::size_t offset) const noexcept {
     return averager_->fold_at(offset, static_cast<T>(next_.gain()));
@@ -161,7 +161,9 @@ class Averager<Gain, Shadow>::Fold {
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
     Base::template require_wide_enough<Weight>();
-    averager_->assign(offset, weights);
+    if (assigns()) return averager_->assign(offset, weights);
+    detail::fold_each(weights, at(offset));
+    detail::flush_subnormals(averager_->shadow_.data() + offset, weights.size());
   }
 
   /// Whether the fold would leave the shadow finite; writes nothing.

@@ -195,15 +195,12 @@ class Guarded : private Averager {
     const detail::OptionSerializer<Archive> option{archive, who};
     constexpr std::string_view rules[] = {"propagate", "skip", "raise"};
     option("non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);
-    std::uint64_t skipped = skipped_;
-    bool all_small = all_small_;
-    detail::serialize_value(archive, skipped);
-    detail::serialize_value(archive, all_small);
-    Averager::serialize(archive, version);
-    if constexpr (detail::is_loading<Archive>) {
-      skipped_ = skipped;
-      all_small_ = all_small;
-    }
+    const auto serialize_state = [&](std::uint64_t& skipped, bool& all_small) {
+      detail::serialize_value(archive, skipped);
+      detail::serialize_value(archive, all_small);
+      Averager::serialize(archive, version);
+    };
+    detail::serialize_members<Archive>(serialize_state, skipped_, all_small_);
   }
 
   template <class View>

@@ -76,8 +76,4 @@ inline void require_finite_nonnegative(double x, std::string_view who, std::stri
   require(is_finite(x) && x >= 0, who, rule, x);
 }
 
-inline void require_finite_positive(double x, std::string_view who, std::string_view rule) {
-  require(is_finite(x) && x > 0, who, rule, x);
-}
-
 }  // namespace polyak::detail

@@ -11,6 +11,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -265,6 +266,18 @@ void serialize_member(Archive& archive, std::string_view who, std::string_view n
     member.serialize(archive, 0u);
   } else {
     serialize_value(archive, member);
+  }
+}
+
+/// Calls f with the members on saving; on loading with new ones, which take their place once f has returned.
+template <class Archive, class F, class... Members>
+void serialize_members(const F& f, Members&... members) {
+  if constexpr (is_loading<Archive>) {
+    std::tuple<Members...> loaded;
+    std::apply(f, loaded);
+    std::tie(members...) = std::move(loaded);
+  } else {
+    f(members...);
   }
 }
 

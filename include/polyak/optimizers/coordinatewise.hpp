@@ -69,6 +69,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
         own.decay *= blocks[slice.block].weight_decay_factor;
       }
       rule_.with_kernel(own, slice, f);
+      if (flushes(steps_)) flush(slice.offset, slice.params.size());
     };
     const Outcome outcome = move_and_fold<typename Step::view_type>(step, with_kernel, folds...);
     ++steps_;
@@ -154,6 +155,13 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
       throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), view.blocks());
     }
     return rule_.begin(steps_, ask(), view.size());
+  }
+
+  /// What a step leaves to the next, of n coordinates.
+  void flush(std::size_t offset, std::size_t n) noexcept {
+    rule_.for_each_state([offset, n](std::string_view, auto& state) {
+      if constexpr (requires { state.data(); }) flush_subnormals(state.data() + offset, n);
+    });
   }
 
   struct Settings {

@@ -9,7 +9,7 @@
 
 namespace polyak {
 
-/// An averager whose average is a sequence of gains, as is any of the library but Lawa: gains() is that sequence.
+/// An averager that is a sequence of gains, as all of the library are but Lawa and Guarded: gains() is that sequence.
 template <class A>
 concept GainAverager = std::copy_constructible<A> && requires(const A& averager) {
   { averager.gains().next().gain() } -> std::convertible_to<double>;
@@ -20,8 +20,8 @@ concept GainAverager = std::copy_constructible<A> && requires(const A& averager)
 namespace detail {
 
 /// The scalars of the lag form: the weights are θ = c v, their average is s = b v + a u. A step that moves a coordinate
-/// by δ adds δ/c to v and −(b/a) δ/c to u, which leaves s as it was; a shrinkage of all weights is a change of c, and a
-/// fold, by any gain, one of a and b. So a step writes the coordinates with δ ≠ 0 alone. (For the uniform mean: Xu
+/// by δ adds δ/c to v and −(b/a) δ/c to u, and so leaves s as it was. To shrink all weights changes c alone; to fold,
+/// by any gain, changes a and b alone. So a step writes only the coordinates with δ ≠ 0. (For the uniform mean: Xu
 /// 2011; Bottou 2012.)
 class Lag {
  public:
@@ -30,7 +30,8 @@ class Lag {
   [[nodiscard]] double share_of_u() const noexcept { return equal_ ? 0 : a_; }
   /// What u changes by as v changes by 1.
   [[nodiscard]] double counterweight() const noexcept { return -b_ / a_; }
-  /// s = θ, whatever u: so it is from the start, and again after a fold by a gain of 1, as long as every step is one.
+  /// Whether s is θ, whatever u is: from the start on, and again from a fold by a gain of 1 on, until a step that is
+  /// not such a fold.
   [[nodiscard]] bool equal() const noexcept { return equal_; }
 
   /// Whether s is θ after this step, so that u need not be written.
@@ -38,7 +39,7 @@ class Lag {
   [[nodiscard]] static bool follows(const Next& next, bool has_average) noexcept {
     return next.due() ? next.gain() == 1 : !has_average;
   }
-  /// Begins a step; true where u is to be set to 0 first, as it is from now on to be read.
+  /// Begins a step. Returns true if u must be set to 0 first, because from now on it is read.
   [[nodiscard]] bool begin(bool follows) noexcept {
     const bool parts = equal_ && !follows;
     if (parts) equal_ = false;
@@ -61,16 +62,16 @@ class Lag {
       weight_ = std::fma(gain, 1 - weight_, weight_);
     }
   }
-  /// What holds once v has been set to θ and u to s.
+  /// Call it once v has been set to θ and u to s.
   void rescaled() noexcept {
     c_ = a_ = 1;
     b_ = weight_ = equal_ ? 1 : 0;
     u_in_use_ = u_in_use_ || !equal_;
   }
 
-  /// True when v is to be set to θ and u to s before the next step: when a scale nears the end of the range of Scalar,
-  /// and when b v and a u have become so much larger than their sum that it cancels, as they do where the weights
-  /// shrink faster than the average forgets. (While they do not shrink, b is weight · c.)
+  /// Whether v must be set to θ and u to s before the next step. It is so when a scale nears the end of the range of
+  /// Scalar, and when b v and a u are so much larger than their sum that it cancels. They become so where the weights
+  /// shrink faster than the average forgets. (While the weights do not shrink, b is weight · c.)
   template <FloatingPoint Scalar>
   [[nodiscard]] bool wants_rescaling() const noexcept {
     constexpr double smallest = sizeof(Scalar) == 4 ? 0x1p-30 : 0x1p-240;

@@ -19,14 +19,14 @@
 namespace polyak::detail {
 
 /// Weights w of d features × k outputs and their average s, in the lag form. The numbers of one feature lie side by
-/// side: v, u and, where the caller keeps one, a state, of all k outputs each.
+/// side: k of v, k of u and, if the caller keeps a state, k of that.
 template <class Scalar>
 class LaggedRows {
  public:
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
   LaggedRows() = default;
-  /// All weights 0. Throws std::invalid_argument where there are more numbers than memory can have.
+  /// All weights are 0. Throws std::invalid_argument if there are more numbers than memory can hold.
   LaggedRows(std::size_t features, std::size_t outputs, bool has_state, double state, std::string_view who)
       : outputs_(outputs), stride_(outputs * (has_state ? 3 : 2)) {
     const std::size_t most =
@@ -42,7 +42,7 @@ class LaggedRows {
   [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return numbers_.size() * sizeof(Scalar); }
 
-  /// Σ x_j w_j for one output, in four sums, or each addition would wait for the one before.
+  /// Σ x_j w_j, for one output. In four sums, since in one each addition would wait for the one before.
   template <class Row>
   [[nodiscard]] double product(const Row& x) const noexcept {
     const auto* const indices = x.indices.data();
@@ -58,7 +58,7 @@ class LaggedRows {
       for (std::size_t j = 0; j < 4; ++j) sums[j] += term(i + j);
     }
     if (n == 0) return 0;
-    for (std::size_t j = 0; j < 3; ++j) {  // without a branch, since no processor foresees how many terms are left
+    for (std::size_t j = 0; j < 3; ++j) {  // without a branch: no processor predicts how many terms are left
       const double last = term(std::min(n - rest + j, n - 1));
       sums[j] += j < rest ? last : 0;
     }
@@ -75,8 +75,8 @@ class LaggedRows {
     add_up(x, lag_.share_of_v(), lag_.share_of_u(), sums);
   }
 
-  /// Begins a step that shrinks all weights by 1 − loss before any other moves; the average follows it or keeps its
-  /// place.
+  /// Begins a step, which first shrinks all weights by 1 − loss. The average either follows the weights or stays where
+  /// it is.
   void begin(bool follows, double loss) noexcept {
     if (lag_.begin(follows)) sweep([](double v, double) { return std::pair(v, 0.0); });
     lag_.shrink(loss);
@@ -91,7 +91,7 @@ class LaggedRows {
       add_pairs<true>(x, factor);
     }
   }
-  /// w_jo ← w_jo + f(j, o, x_j, w_jo, state), where the state of jo may change.
+  /// w_jo ← w_jo + f(j, o, x_j, w_jo, state); f may change the state of jo.
   template <class Row, class F>
   void add(const Row& x, const F& f) noexcept {
     const double scale = lag_.scale();
@@ -128,7 +128,7 @@ class LaggedRows {
   }
 
  private:
-  /// Out of cache, all rows asked for at once arrive sooner than one after the other.
+  /// Rows that are not in the cache arrive sooner if all are asked for at once.
   template <class Row>
   void ask_for([[maybe_unused]] const Row& x) const noexcept {
 #if defined(__GNUC__)
@@ -150,7 +150,7 @@ class LaggedRows {
 
   template <bool Lagging, class Row>
   void add_pairs(const Row& x, double factor) noexcept {
-    // Copies, since for all the compiler knows a number that is stored might lie where x has its pointers.
+    // Copies, because the compiler cannot know that the numbers stored here do not overwrite the pointers of x.
     const auto* const indices = x.indices.data();
     const auto* const values = x.values.data();
     const std::size_t n = x.indices.size();
@@ -159,7 +159,7 @@ class LaggedRows {
     const double counterweight = lag_.counterweight();
     using Pair = Eigen::Array<double, 2, 1, Eigen::ColMajor>;
     const Pair for_both(for_v, counterweight * for_v);
-#if defined(__GNUC__) && !defined(__clang__)  // Clang unrolls loops of itself
+#if defined(__GNUC__) && !defined(__clang__)  // Clang unrolls without being told
 #pragma GCC unroll 8
 #endif
     for (std::size_t i = 0; i < n; ++i) {
@@ -175,14 +175,14 @@ class LaggedRows {
       }
     }
   }
-  /// By the difference of what is stored of v, so that s does not take its rounding for a move: where steps are small
-  /// beside the weight, that adds up. For one output in double, it adds up to less than 1e-16 of the weight a step, and
-  /// v and u move at once.
+  /// u moves by the difference between the numbers that are stored of v, so that s does not take the rounding of v for
+  /// a move, which would add up where steps are small beside the weight. (For one output in double the rounding is less
+  /// than 1e-16 of the weight a step, so there v and u move at once.)
   [[nodiscard]] static Scalar moved_u(Scalar u, double counterweight, double moved) noexcept {
     return static_cast<Scalar>(double{u} + counterweight * moved);
   }
 
-  /// v ← θ; u ← s, unless s is θ anyhow.
+  /// v ← θ; u ← s, unless s is θ.
   void rescale() noexcept {
     const double c = lag_.scale();
     if (lag_.equal()) {

@@ -28,24 +28,24 @@ concept IndexList = requires(const R& rows) {
   requires std::integral<std::remove_cvref_t<decltype(*std::data(rows))>>;
 };
 
-/// The average of a dense matrix of which a step moves few rows, such as a table of embeddings, at the cost of those
-/// rows. The table stays the caller's, and is moved by the caller's own code:
+/// The average of a dense matrix of which each step moves few rows, such as a table of embeddings, at the cost of those
+/// rows. The table is the caller's, and so is the code that moves it:
 ///
 ///     RowAverage average{table, Ema{{.decay = 0.999}}};
 ///     average.step(table, rows, [&] { for (auto row : rows) table.row(row) -= 0.1 * gradient_of(row); });
 ///     evaluate(average.average(table));
 ///
-/// Kept is the u of s = b θ + a u, as many Shadows as the table has weights; s is worked out from u and the table at
-/// hand when it is read. So rows that change outside of step would drag their average along, and NaN or infinity in a
-/// row is in its average from then on, whether that step folds or not. Call detach(table) before such a change, or
-/// after it with a copy of the table as it was: then the average stays where it is, and what the table has become is an
-/// iterate like any other, for the next step to fold in.
+/// Of s = b θ + a u only u is kept, as many Shadows as the table has weights; reading computes s from u and the table
+/// it is given. So a row that changes outside of step drags its average along, and a row that becomes NaN or infinite
+/// has an average that is so from then on, even if that step does not fold. Call detach(table) before such a change, or
+/// after it with a copy of the table as it was: then the average stays where it is, and the changed table is an iterate
+/// like any other, which the next step folds in.
 ///
 /// Tables are of float or double. Where both they and Shadow are of double, the average agrees with the dense recursion
 /// to some 1e-12 of the largest |θ| so far. Steps allocate only while the lists of rows grow longer. Throws
 /// std::logic_error on an averager in use.
 ///
-/// Longer than most headers: rows are chosen, moved, put back, read and saved here, and nowhere else.
+/// Longer than most headers, because rows are chosen, moved, put back, read and saved here and nowhere else.
 template <class Averager = TailAverage<>, class Shadow = double>
   requires(std::same_as<Shadow, float> || std::same_as<Shadow, double>)
 class RowAverage {
@@ -121,7 +121,7 @@ class RowAverage {
   [[nodiscard]] Matrix average(const Eigen::MatrixBase<Table>& table) const {
     require_average();
     check(table);
-    if (lag_.share_of_v() == 0) return u_;  // detached: NaN in the table is none of its business
+    if (lag_.share_of_v() == 0) return u_;  // detached: NaN in the table must not spoil it
     return s(table.derived(), u_);
   }
   /// One row of it. O(cols).
@@ -152,8 +152,8 @@ class RowAverage {
   [[nodiscard]] double effective_sample_size() const noexcept { return gains_.effective_sample_size(); }
   [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
   [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
-  /// How often a step or detach visited the whole table. About every 166/(1−β) steps of an EMA with β near 1, 21/(1−β)
-  /// where Shadow is float, and once in the step after a gain of 1 that was not the first.
+  /// How often a step or detach visited the whole table: about once in 166/(1−β) steps of an EMA with β near 1, once in
+  /// 21/(1−β) if Shadow is float, and once in the step after a gain of 1 that was not the first.
   [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
 
   /// Back to the state after construction.

@@ -41,7 +41,7 @@ struct SparseAdagradRule {
   Options options;
 
   [[nodiscard]] double initial_state() const noexcept { return options.initial_accumulator; }
-  /// A gradient whose square is 0 moves nothing where it would be divided by 0.
+  /// Where the divisor is 0, the gradient is so small that its square is 0: it moves nothing.
   [[nodiscard]] double descend(double rate, double gradient, double& sum) const noexcept {
     sum += gradient * gradient;
     const double divisor = std::sqrt(sum) + options.epsilon;
@@ -56,8 +56,8 @@ struct SparseAdagradRule {
 ///
 ///     w ← (1 − η_t λ₂) w;    G_jo ← G_jo + (g_o x_j)²;    w_jo ← w_jo − η_t g_o x_j / (√G_jo + ε)
 ///
-/// and for the intercepts the same with x = 1 and no shrinkage. Both penalties are decoupled: they go by η_t, whatever
-/// G. The rest is as in SparseSgd, with d k Scalars more of memory.
+/// and for the intercepts the same with x = 1 and no shrinkage. Both penalties are decoupled: they depend on η_t, not
+/// on G. All else is as in SparseSgd. Costs d k Scalars of memory more.
 template <class Averager = TailAverage<>, class Scalar = double>
 class SparseAdagrad : public detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar> {
  public:

@@ -36,13 +36,13 @@ void for_each_sparse_option(const auto& options, const auto& visit) {
   visit("intercept_rate", options.intercept_rate, nonnegative);
 }
 
-/// All that the linear models on sparse inputs have in common, hence the length: scores x·W + intercept of d features
-/// and k outputs, trained and averaged at O(nonzeros · k) a step. The Rule holds what differs:
+/// What the linear models on sparse inputs have in common: scores x·W + intercept of d features and k outputs, trained
+/// and averaged at O(nonzeros · k) a step. It is long because all of that is here. The Rule holds what differs:
 ///
 ///     Options (features, outputs, learning_rate, l2, l1, intercept, intercept_rate), name
 ///     Rule{Options}
-///     has_state, initial_state() one double for each weight, if any
-///     descend(rate, g, state)    what a weight moves by along its derivative g
+///     has_state, initial_state()   whether each weight has a state, and the double it starts as
+///     descend(rate, g, state)      returns by how much a weight moves along its derivative g
 template <class Rule, class Averager, class Scalar>
   requires(std::same_as<Scalar, float> || std::same_as<Scalar, double>)
 class SparseLinear {
@@ -116,7 +116,7 @@ class SparseLinear {
     const Tick tick = begin();
     take(nonzeros_of(x), tick, derivatives);
   }
-  /// The same, given a function from the score to the derivative; an exception it throws leaves all as it was.
+  /// The same, given a function from the score to the derivative. If it throws, nothing has changed.
   template <class X, std::invocable<double> F>
     requires(!EigenDense<F>)
   void step(const X& x, F&& derivative_at) {
@@ -167,12 +167,12 @@ class SparseLinear {
   [[nodiscard]] double effective_sample_size() const noexcept { return gains_.effective_sample_size(); }
   [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
   [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
-  /// How often all features were visited, O(features · outputs), to fold the scales back into the numbers. About every
-  /// 166/(1−β) steps of an EMA, and with L2 of strength λ at rate η every 5/λη steps where the average looks back
-  /// further than that, else every 166/λη. For float, 21 stands for 166. And once in the step after a gain of 1 that
-  /// was not the first.
+  /// How often a step visited all features, O(features · outputs), to fold the scales back into the numbers: about once
+  /// in 166/(1−β) steps of an EMA; with L2 of strength λ at rate η once in 5/λη steps if the average looks back further
+  /// than that, else once in 166/λη; and once in the step after a gain of 1 that was not the first. For float, read 21
+  /// for 166.
   [[nodiscard]] std::uint64_t sweeps() const noexcept { return rows_.sweeps(); }
-  /// Bytes that the numbers of all features take.
+  /// Bytes of memory that the numbers of all features take.
   [[nodiscard]] std::size_t memory() const noexcept { return rows_.bytes() + paid_.size() * sizeof(double); }
 
   /// The η of the next step.
@@ -242,7 +242,7 @@ class SparseLinear {
     serialize_part(archive, "averager", gains_);
   }
 
-  /// All that can throw.
+  /// Does all that can throw.
   [[nodiscard]] Tick begin() {
     const double rate = learning_rate();
     check_rate(rate);
@@ -316,7 +316,7 @@ class SparseLinear {
       return moved;
     });
   }
-  /// Equal terms are rounded alike every time, which adds up too.
+  /// With its rest, since equal terms are rounded alike every time, and that adds up.
   void owe(double penalty) noexcept { add(penalty, owed_, owed_rest_); }
   /// sum + rest ← sum + rest + x.
   static void add(double x, double& sum, double& rest) noexcept {
@@ -336,7 +336,8 @@ class SparseLinear {
     return rest;
   }
 
-  /// Every step moves the intercepts, and nothing makes them forget, so what rounding drops would add up (Kahan 1965).
+  /// With its rest, since every step moves the intercepts and they forget nothing: what rounding drops would add up
+  /// (Kahan 1965).
   void move_intercept(double rate, std::span<const double> derivatives) noexcept {
     for (std::size_t o = 0; o < derivatives.size(); ++o) {
       double moved = -rate * derivatives[o];

@@ -15,9 +15,9 @@
 
 namespace polyak {
 
-/// What is stored of an input: values[i] is the value of feature indices[i], in any order. Of an index that comes twice
-/// the terms add up in a score and in a step of SparseSgd without L1; elsewhere its weight takes two steps. Refers to
-/// what it was made from.
+/// The nonzeros of an input, in any order: values[i] is the value of feature indices[i]. If an index comes twice, its
+/// values add up in a score and in a step of SparseSgd without L1; elsewhere its weight takes two steps. A row refers
+/// to the arrays it was made from, which must outlive it.
 template <std::integral Index, class Value>
   requires(!std::same_as<Index, bool> && (std::same_as<Value, float> || std::same_as<Value, double>))
 struct SparseRow {
@@ -37,7 +37,7 @@ inline constexpr bool is_sparse_row = false;
 template <class Index, class Value>
 inline constexpr bool is_sparse_row<SparseRow<Index, Value>> = true;
 
-/// An Eigen::SparseVector, or a row of a row-major Eigen::SparseMatrix: by what they offer, so that Eigen/SparseCore
+/// An Eigen::SparseVector, or a row of a row-major Eigen::SparseMatrix. Told by its members, so that Eigen/SparseCore
 /// need not be included.
 template <class X>
 concept EigenSparseVector = requires(const X& x) {
@@ -82,7 +82,7 @@ template <class X>
 /// Throws std::invalid_argument where an index is negative or not below `limit`. One pass, vectorised.
 template <std::integral Index>
 void check_indices(std::span<const Index> indices, std::size_t limit, std::string_view who) {
-  // A negative index is a huge unsigned one, unless the type is so narrow that even that is below the limit.
+  // As an unsigned number a negative index is huge, unless the type is so narrow that even that is below the limit.
   using Unsigned = std::make_unsigned_t<Index>;
   Unsigned largest = 0;
   for (const Index i : indices) largest = static_cast<Unsigned>(i) > largest ? static_cast<Unsigned>(i) : largest;

@@ -40,16 +40,16 @@ struct SparseSgdRule {
 ///
 ///     w ← (1 − η_t λ₂) w;    w_jo ← w_jo − η_t g_o x_j;    intercept_o ← intercept_o − η_t g_o
 ///
-/// and then s ← s + a_t (w − s), for every coordinate, as the averager has it. L1 is the cumulative penalty of
-/// Tsuruoka, Tsujii & Ananiadou (2009): after its step, a weight stored in x moves towards 0, and no further, by what
-/// it has come to owe of Σ η_t λ₁; the others stay until they are next seen. NaN or infinity in a weight is in its
-/// average from then on, whether that step folds or not.
+/// and then s ← s + a_t (w − s) for every coordinate, by the gain a_t of the averager. L1 is the cumulative penalty of
+/// Tsuruoka, Tsujii & Ananiadou (2009): after its step, a weight whose feature is in x moves towards 0, but not past
+/// it, by what it still owes of Σ η_t λ₁; other weights stay until their feature is next seen. If a weight becomes NaN
+/// or infinite, so does its average, at once and for good, even if that step does not fold.
 ///
 /// Costs 2 d k Scalars of memory, allocated at construction, and d k doubles with L1. Scores, derivatives and averages
-/// are doubles. The average agrees with the dense recursion to some 1e-12 of the largest |w| so far for double (with
-/// one output, unless steps are lost in the last digit of w for long: 1e-16 of w for each), and to 1e-4 for float,
-/// which does not stop an average of long memory from moving. Throws std::invalid_argument on options out of range,
-/// std::logic_error on an averager in use.
+/// are doubles. For double, the average agrees with the dense recursion to some 1e-12 of the largest |w| so far. (With
+/// one output, steps that are lost in the last digit of w may add 1e-16 of w each.) For float it agrees to 1e-4, and an
+/// average of long memory keeps moving. Throws std::invalid_argument on options out of range, std::logic_error on an
+/// averager in use.
 template <class Averager = TailAverage<>, class Scalar = double>
 class SparseSgd : public detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar> {
  public:

@@ -70,28 +70,18 @@ class Accumulate : public Wrapper<Accumulate<Optimizer, Scalar>, Optimizer> {
     const detail::OptionSerializer<Archive> option{archive, name};
     option("scalar", detail::scalar_name<Scalar>);
     options_.for_each_option(option);
-    std::uint64_t pending = pending_;
-    detail::serialize_value(archive, pending);
-    if (pending >= options_.micro_batches) {
-      detail::throw_damaged(name, "it has " + detail::to_text(pending) + " gradients pending");
-    }
-    const auto serialize_rest = [&](detail::KnownLayout& layout, auto& sum) {
+    const auto serialize_state = [&](std::uint64_t& pending, detail::KnownLayout& layout, auto& sum) {
+      detail::serialize_value(archive, pending);
+      if (pending >= options_.micro_batches) {
+        detail::throw_damaged(name, "it has " + detail::to_text(pending) + " gradients pending");
+      }
       if (pending > 0) {
         layout.serialize(archive, name);
         detail::serialize_array(archive, name, "sum", sum, layout.size());
       }
       detail::serialize_part(archive, "optimizer", this->optimizer_);
     };
-    if constexpr (detail::is_loading<Archive>) {
-      detail::KnownLayout layout;
-      decltype(sum_) sum;
-      serialize_rest(layout, sum);
-      pending_ = pending;
-      layout_ = std::move(layout);
-      sum_ = std::move(sum);
-    } else {
-      serialize_rest(layout_, sum_);
-    }
+    detail::serialize_members<Archive>(serialize_state, pending_, layout_, sum_);
   }
 
   /// Back to the state after construction: drops what is added up, and resets the optimizer where it offers reset().

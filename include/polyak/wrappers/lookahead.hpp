@@ -74,25 +74,15 @@ class Lookahead : public Wrapper<Lookahead<Optimizer, Scalar>, Optimizer> {
     const detail::OptionSerializer<Archive> option{archive, name};
     option("scalar", detail::scalar_name<Scalar>);
     options_.for_each_option(option);
-    std::uint64_t steps = steps_;
-    detail::serialize_value(archive, steps);
-    const auto serialize_rest = [&](detail::KnownLayout& layout, auto& slow) {
+    const auto serialize_state = [&](std::uint64_t& steps, detail::KnownLayout& layout, auto& slow) {
+      detail::serialize_value(archive, steps);
       if (steps > 0) {
         layout.serialize(archive, name);
         detail::serialize_array(archive, name, "slow", slow, layout.size());
       }
       detail::serialize_part(archive, "optimizer", this->optimizer_);
     };
-    if constexpr (detail::is_loading<Archive>) {
-      detail::KnownLayout layout;
-      decltype(slow_) slow;
-      serialize_rest(layout, slow);
-      steps_ = steps;
-      layout_ = std::move(layout);
-      slow_ = std::move(slow);
-    } else {
-      serialize_rest(layout_, slow_);
-    }
+    detail::serialize_members<Archive>(serialize_state, steps_, layout_, slow_);
   }
 
   /// Back to the state after construction, and the optimizer where it offers reset().
