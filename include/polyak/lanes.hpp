@@ -151,16 +151,6 @@ template <class A, class V>
   return a * b + c;
 }
 
-/// The larger one, of numbers that are not NaN.
-template <class V>
-[[gnu::always_inline]] inline V maximum(V a, V b) noexcept {
-  using P = eigen_packet_t<V>;
-  if constexpr (count_of<V> > 1 && sizeof(P) == sizeof(V)) {
-    return detail::same_bits<V>(Eigen::internal::pmax(detail::same_bits<P>(a), detail::same_bits<P>(b)));
-  }
-  return a > b ? a : b;
-}
-
 /// √x, rounded correctly: Eigen's own trades the last bit and subnormals for speed.
 template <class V>
 [[gnu::always_inline]] inline V square_root(V x) noexcept {

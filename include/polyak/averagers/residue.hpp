@@ -47,15 +47,17 @@ struct Quanta {
   static constexpr T power_of_two(int exponent) noexcept {
     return std::bit_cast<T>(static_cast<Bits>(exponent + bias) << mantissa);
   }
+  static constexpr Bits exponent = std::bit_cast<Bits>(Limits::infinity());
   /// From here on down the ulp of Shadow stays the same, or the quantum would be subnormal in T.
-  static constexpr T smallest =
-      power_of_two(std::max(std::numeric_limits<Shadow>::min_exponent, Limits::min_exponent + below) - 1);
+  static constexpr Bits smallest =
+      static_cast<Bits>(std::max(std::numeric_limits<Shadow>::min_exponent, Limits::min_exponent + below) - 1 + bias)
+      << mantissa;
 
   template <class V>
   [[gnu::always_inline]] static V quantum(V s) noexcept {
-    const V power = lanes::from_bits<V>(lanes::bits(s) & std::bit_cast<Bits>(Limits::infinity()));
-    const V at_least = lanes::maximum(power, lanes::all<V>(smallest));
-    return lanes::from_bits<V>(lanes::bits(at_least) - (static_cast<Bits>(below) << mantissa));
+    const auto power = lanes::bits(s) & exponent;
+    const auto least = lanes::all<std::remove_const_t<decltype(power)>>(smallest);
+    return lanes::from_bits<V>((power > least ? power : least) - (static_cast<Bits>(below) << mantissa));
   }
   /// Of powers of two.
   template <class V>
