@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdint>
 #include <string_view>
-#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/detail/options.hpp"
@@ -24,8 +23,7 @@ struct AnytimeTailAverageOptions {
   }
 };
 
-/// a_k, the larger root of (1 − a)² q_{k−1} + a² = 1/(c k), with q_k the sum of squared weights; 1 while c k ≤ 1 (Le
-/// Roux 2019).
+/// The gain of AnytimeTailAverage; 1 while c k ≤ 1.
 struct AnytimeGain {
   using Options = AnytimeTailAverageOptions;
   struct State {
@@ -55,10 +53,9 @@ struct AnytimeGain {
 /// storing them (Le Roux 2019, "Anytime Tail Averaging"): the gain is the larger root of (1 − a)² q_{k−1} + a² = 1/(c
 /// k), q being the sum of squared weights so far. Throws std::invalid_argument on options out of range.
 template <class Shadow = default_shadow>
-class AnytimeTailAverage : public Averager<AnytimeGain, Shadow> {
- public:
-  AnytimeTailAverage() : AnytimeTailAverage(AnytimeTailAverageOptions{}) {}
-  explicit AnytimeTailAverage(AnytimeTailAverageOptions options) : Averager<AnytimeGain, Shadow>(std::move(options)) {}
+struct AnytimeTailAverage : Averager<AnytimeGain, Shadow> {
+  using Averager<AnytimeGain, Shadow>::Averager;
 };
+explicit AnytimeTailAverage(AnytimeTailAverageOptions) -> AnytimeTailAverage<>;
 
 }  // namespace polyak

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string_view>
-#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/detail/options.hpp"
@@ -38,10 +37,9 @@ struct PolynomialGain {
 /// 2013). η = 1 weights it by i (Lacoste-Julien, Schmidt & Bach 2012). Forgets the start at a polynomial rate without a
 /// burn-in to choose. Throws std::invalid_argument on options out of range.
 template <class Shadow = default_shadow>
-class PolynomialAverage : public Averager<PolynomialGain, Shadow> {
- public:
-  PolynomialAverage() : PolynomialAverage(PolynomialAverageOptions{}) {}
-  explicit PolynomialAverage(PolynomialAverageOptions options) : Averager<PolynomialGain, Shadow>(std::move(options)) {}
+struct PolynomialAverage : Averager<PolynomialGain, Shadow> {
+  using Averager<PolynomialGain, Shadow>::Averager;
 };
+explicit PolynomialAverage(PolynomialAverageOptions) -> PolynomialAverage<>;
 
 }  // namespace polyak
