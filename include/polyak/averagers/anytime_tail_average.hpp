@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/detail/options.hpp"
@@ -54,8 +55,8 @@ struct AnytimeGain {
 /// k), q being the sum of squared weights so far. Throws std::invalid_argument on options out of range.
 template <class Shadow = default_shadow>
 struct AnytimeTailAverage : Averager<AnytimeGain, Shadow> {
-  using Averager<AnytimeGain, Shadow>::Averager;
+  AnytimeTailAverage() : AnytimeTailAverage(AnytimeTailAverageOptions{}) {}
+  explicit AnytimeTailAverage(AnytimeTailAverageOptions options) : Averager<AnytimeGain, Shadow>(std::move(options)) {}
 };
-explicit AnytimeTailAverage(AnytimeTailAverageOptions) -> AnytimeTailAverage<>;
 
 }  // namespace polyak

@@ -32,7 +32,6 @@ class Averager : public Average<Shadow> {
   using Options = typename Gain::Options;
   class Fold;
 
-  Averager() : Averager(Options{}) {}
   /// Throws std::invalid_argument on options out of range.
   explicit Averager(Options options) : Base(Gain::name), gains_(std::move(options)) {}
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/averagers/decays.hpp"
@@ -57,8 +58,8 @@ struct EmaGain {
 /// otherwise.
 template <class Shadow = default_shadow>
 struct Ema : Averager<EmaGain, Shadow> {
-  using Averager<EmaGain, Shadow>::Averager;
+  Ema() : Ema(EmaOptions{}) {}
+  explicit Ema(EmaOptions options) : Averager<EmaGain, Shadow>(std::move(options)) {}
 };
-explicit Ema(EmaOptions) -> Ema<>;
 
 }  // namespace polyak

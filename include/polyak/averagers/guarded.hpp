@@ -175,7 +175,7 @@ class Guarded : private Averager {
   using Averager::name_;
   static constexpr std::string_view start_rule = "the weights before the first fold must be finite";
 
-  /// What is wrong with the fold under way: the first coordinate that is bad, before the weights move or else after.
+  /// What is wrong with the fold under way: the first coordinate that is bad.
   struct Finding {
     std::string_view rule = {};  // none: nothing
     std::size_t coordinate = 0;
@@ -199,7 +199,8 @@ class Guarded : private Averager {
     });
     return finding_.rule.empty();
   }
-  /// Keeps the first coordinate for which rule_of names a rule that it breaks; called by several threads.
+  /// Keeps the first coordinate for which rule_of names a rule that it breaks, one of the start before all others.
+  /// Called by several threads.
   template <FloatingPoint Weight, class RuleOf>
   [[gnu::cold, gnu::noinline]] void find(std::size_t offset, std::span<const Weight> weights,
                                          const RuleOf& rule_of) noexcept {

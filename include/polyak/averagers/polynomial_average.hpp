@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/detail/options.hpp"
@@ -38,8 +39,8 @@ struct PolynomialGain {
 /// burn-in to choose. Throws std::invalid_argument on options out of range.
 template <class Shadow = default_shadow>
 struct PolynomialAverage : Averager<PolynomialGain, Shadow> {
-  using Averager<PolynomialGain, Shadow>::Averager;
+  PolynomialAverage() : PolynomialAverage(PolynomialAverageOptions{}) {}
+  explicit PolynomialAverage(PolynomialAverageOptions options) : Averager<PolynomialGain, Shadow>(std::move(options)) {}
 };
-explicit PolynomialAverage(PolynomialAverageOptions) -> PolynomialAverage<>;
 
 }  // namespace polyak

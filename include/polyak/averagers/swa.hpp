@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/averagers/tail_average.hpp"
@@ -26,8 +27,8 @@ struct SwaOptions {
 /// Steps without a snapshot cost O(1). Throws std::invalid_argument on period = 0.
 template <class Shadow = default_shadow>
 struct Swa : Averager<UniformGain<SwaOptions>, Shadow> {
-  using Averager<UniformGain<SwaOptions>, Shadow>::Averager;
+  Swa() : Swa(SwaOptions{}) {}
+  explicit Swa(SwaOptions options) : Averager<UniformGain<SwaOptions>, Shadow>(std::move(options)) {}
 };
-explicit Swa(SwaOptions) -> Swa<>;
 
 }  // namespace polyak

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "polyak/averagers/averager.hpp"
 #include "polyak/detail/options.hpp"
@@ -37,8 +38,9 @@ struct UniformGain {
 /// std::invalid_argument on every = 0.
 template <class Shadow = default_shadow>
 struct TailAverage : Averager<UniformGain<TailAverageOptions>, Shadow> {
-  using Averager<UniformGain<TailAverageOptions>, Shadow>::Averager;
+  TailAverage() : TailAverage(TailAverageOptions{}) {}
+  explicit TailAverage(TailAverageOptions options)
+      : Averager<UniformGain<TailAverageOptions>, Shadow>(std::move(options)) {}
 };
-explicit TailAverage(TailAverageOptions) -> TailAverage<>;
 
 }  // namespace polyak
