@@ -5,7 +5,6 @@
 #include <polyak/averagers/polynomial_average.hpp>
 #include <polyak/averagers/power_ema.hpp>
 #include <polyak/averagers/swa.hpp>
-#include <polyak/averagers/uniform_gain.hpp>
 
 #include <cmath>
 #include <cstdint>

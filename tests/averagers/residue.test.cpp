@@ -1,4 +1,4 @@
-#include <polyak/averagers/residue.hpp>
+#include <polyak/averagers/compensated.hpp>
 #include <polyak/detail/finite.hpp>
 
 #include <cmath>

@@ -24,8 +24,7 @@ struct AnytimeTailAverageOptions {
   }
 };
 
-/// a_k, the larger root of (1 − a)² q_{k−1} + a² = 1/(c k), with q_k the sum of squared weights; 1 while c k ≤ 1 (Le
-/// Roux 2019).
+/// The gain of AnytimeTailAverage; 1 while c k ≤ 1.
 struct AnytimeGain {
   using Options = AnytimeTailAverageOptions;
   struct State {
@@ -55,8 +54,7 @@ struct AnytimeGain {
 /// storing them (Le Roux 2019, "Anytime Tail Averaging"): the gain is the larger root of (1 − a)² q_{k−1} + a² = 1/(c
 /// k), q being the sum of squared weights so far. Throws std::invalid_argument on options out of range.
 template <class Shadow = default_shadow>
-class AnytimeTailAverage : public Averager<AnytimeGain, Shadow> {
- public:
+struct AnytimeTailAverage : Averager<AnytimeGain, Shadow> {
   AnytimeTailAverage() : AnytimeTailAverage(AnytimeTailAverageOptions{}) {}
   explicit AnytimeTailAverage(AnytimeTailAverageOptions options) : Averager<AnytimeGain, Shadow>(std::move(options)) {}
 };

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "polyak/averagers/compensated.hpp"
-#include "polyak/averagers/residue.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/known_layout.hpp"
@@ -114,7 +113,7 @@ class Average {
   template <ReadableParameters P>
   [[nodiscard]] vector_type average_or(const P& params) const {
     if (has_average()) {
-      static_cast<void>(size_of_target(params));
+      require_fit(params);
       return shadow_;
     }
     vector_type copy(static_cast<Eigen::Index>(detail::ShapesOf(params, name_).size()));
@@ -129,8 +128,8 @@ class Average {
   /// is written. Allocates nothing.
   template <Parameters P>
   void copy_average_to(P&& params) const {
-    static_cast<void>(average());
-    detail::for_each_part(params, size_of_target(params), [&](const auto& part) { copy_to(part.params, part.offset); });
+    require_fit(params);
+    detail::for_each_part(params, layout_.size(), [&](const auto& part) { copy_to(part.params, part.offset); });
   }
 
   /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
@@ -139,8 +138,7 @@ class Average {
   template <Parameters P>
   [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
     require_not_swapped();
-    static_cast<void>(average());
-    static_cast<void>(size_of_target(params));
+    require_fit(params);
     std::vector<std::span<scalar_of<P>>> blocks;
     detail::for_each_block(params, name_, [&](std::size_t, auto block) { blocks.push_back(block); });
     SwapGuard<scalar_of<P>> guard(std::move(blocks), swapped_);
@@ -160,6 +158,7 @@ class Average {
   static constexpr bool compensated = detail::is_compensated<Shadow>;
   using Residue = typename detail::ShadowParts<Shadow>::residue;
   using ResidueVector = typename detail::ShadowParts<Shadow>::residue_vector;
+  using Quanta = detail::Quanta<shadow_type, Residue>;
 
   template <class Weight>
   static constexpr void require_wide_enough() {
@@ -176,14 +175,29 @@ class Average {
   }
   /// s = θ from coordinate `offset` on.
   template <class Weight>
-  void assign(std::size_t offset, std::span<Weight> weights) noexcept {
+  [[gnu::flatten]] void assign(std::size_t offset, std::span<Weight> weights) noexcept {
     if constexpr (compensated) {
-      detail::fold_each(
-          std::span<const std::remove_const_t<Weight>>(weights),
-          detail::CompensatedAssign<shadow_type, Residue>{shadow_.data() + offset, residue_.data() + offset});
+      lanes::for_each<lanes::width<shadow_type, std::remove_const_t<Weight>>>(
+          weights.size(),
+          [s = shadow_.data() + offset, r = residue_.data() + offset, w = weights.data()](auto i) noexcept {
+            const auto weight = lanes::load<lanes::compute_t<shadow_type>>(w, i);
+            Quanta::keep(weight, decltype(weight){}, s, r, i);
+          });
     } else {
       lanes::copy(shadow_.data() + offset, weights.data(), weights.size());
     }
+  }
+  template <class View>
+  void take_start(const View& view) noexcept {
+    detail::for_each_part(view, [this](const auto& part) { this->assign(part.offset, part.params); });
+  }
+  /// From now on the weights are the average.
+  template <class View>
+  void start(const View& view) {
+    require_wide_enough<typename View::scalar_type>();
+    make_room(view);
+    take_start(view);
+    begun_ = true;
   }
   /// What folds a coordinate, counted from `offset`.
   [[nodiscard]] auto fold_at(std::size_t offset, lanes::compute_t<shadow_type> gain) noexcept {
@@ -231,25 +245,32 @@ class Average {
   bool begun_ = false;                           // there is an average
 
  private:
+  /// Rounded once: the sum of a float and its residue is exact in double. One of double is not, and goes into a
+  /// narrower scalar without.
   template <FloatingPoint To>
   void copy_to(std::span<To> target, std::size_t offset) const noexcept {
     const shadow_type* const source = shadow_.data() + offset;
     if constexpr (compensated && !std::is_same_v<To, shadow_type>) {
-      const detail::AssignSum<To, shadow_type, Residue> sum{target.data(), source, residue_.data() + offset};
-      lanes::for_each(target.size(), sum);
+      using T = lanes::compute_t<shadow_type>;
+      using Wider = std::conditional_t<sizeof(To) == 2, double, std::common_type_t<lanes::compute_t<To>, T>>;
+      lanes::for_each<lanes::width<To, shadow_type>>(
+          target.size(), [to = target.data(), source, r = residue_.data() + offset](auto i) noexcept {
+            const auto s = lanes::load<T>(source, i);
+            lanes::store(to, i, lanes::convert<Wider>(s) + lanes::convert<Wider>(Quanta::rest(r, i, s)));
+          });
     } else {
       lanes::copy(target.data(), source, target.size());
     }
   }
+  /// That there is an average, and that it fits into these parameters.
   template <ReadableParameters P>
-  [[nodiscard]] std::size_t size_of_target(const P& params) const {
+  void require_fit(const P& params) const {
+    static_cast<void>(average());
     const detail::ShapesOf target(params, name_);
-    const auto size = static_cast<std::size_t>(shadow_.size());
-    if (target.size() != size) {
-      detail::throw_bad_size(name_, "parameters must have the size of the average,", size, target.size());
+    if (target.size() != layout_.size()) {
+      detail::throw_bad_size(name_, "parameters must have the size of the average,", layout_.size(), target.size());
     }
     if (target.blocks() > 1) layout_.check(target, name_);
-    return size;
   }
 
   detail::SwapFlag swapped_;

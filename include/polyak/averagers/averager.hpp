@@ -10,6 +10,7 @@
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
+#include "polyak/detail/round.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
@@ -50,7 +51,7 @@ class Averager : public Average<Shadow> {
   template <ReadableParameters P>
   void update(const P& params) {
     detail::read(this->list_, params, name_, [this](const auto& view) {
-      const Fold fold = begin(view);
+      const Fold fold = begin_fold(view);
       if (fold.wants_start()) {
         detail::throw_bad_order(name_, "the first gain is below 1, so start_from(weights) must come before update");
       }
@@ -66,18 +67,13 @@ class Averager : public Average<Shadow> {
   [[nodiscard]] const GainSequence<Gain>& gains() const noexcept { return gains_; }
   /// True once there is anything to lose: a step, or a start.
   [[nodiscard]] bool in_use() const noexcept { return steps() > 0 || this->has_average(); }
-  /// Steps seen.
+  // As GainSequence says it, but that a start alone is a sample too.
   [[nodiscard]] std::uint64_t steps() const noexcept { return gains_.steps(); }
-  /// Iterates folded in.
   [[nodiscard]] std::uint64_t count() const noexcept { return gains_.count(); }
-  /// 1/Σw² over the weights w of the iterates and of the start, which counts as one: k for a uniform mean. 0 where
-  /// there is no average yet.
   [[nodiscard]] double effective_sample_size() const noexcept {
     return count() == 0 && this->has_average() ? 1 : gains_.effective_sample_size();
   }
-  /// Σ w_i (k − i): how many folds ago the average's centre of mass lies.
   [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
-  /// Π (1 − a): the share of s_0 in the average.
   [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
 
   /// Back to the state after construction; frees the shadow.
@@ -103,36 +99,19 @@ class Averager : public Average<Shadow> {
   /// throws as update does, and else changes nothing that can be read until the fold is committed.
   template <class View>
   [[nodiscard]] Fold begin_fold(const View& view) {
-    const Fold fold = begin(view);
-    if (fold.wants_start()) take_start(view);
+    this->require_not_swapped();
+    if (this->has_average()) this->layout_.check(view, name_);
+    const Fold fold(*this);
+    if (!this->has_average() && fold.due()) this->make_room(view);
+    if (fold.wants_start()) this->take_start(view);
     return fold;
   }
 
  protected:
-  using Base::layout_;
   using Base::name_;
-
-  [[nodiscard]] Fold begin(const Layout& layout) {
-    this->require_not_swapped();
-    if (this->has_average()) layout_.check(layout, name_);
-    const Fold fold(*this);
-    if (!this->has_average() && fold.due()) this->make_room(layout);
-    return fold;
-  }
 
   /// Whether the weights of this update are those before the first fold, which needs them.
   [[nodiscard]] bool takes_start() const { return !this->has_average() && gains_.starts_after_next(); }
-  template <class View>
-  void start(const View& view) {
-    Base::template require_wide_enough<typename View::scalar_type>();
-    this->make_room(view);
-    take_start(view);
-    this->begun_ = true;
-  }
-  template <class View>
-  void take_start(const View& view) noexcept {
-    detail::for_each_part(view, [this](const auto& part) { this->assign(part.offset, part.params); });
-  }
   [[nodiscard]] bool due() const noexcept { return gains_.due_in(1); }
   void skip_fold() noexcept { gains_.skip(); }
 
@@ -172,7 +151,7 @@ class Averager<Gain, Shadow>::Fold {
     for (std::size_t i = 0; i < weights.size(); ++i) {
       shadow_type s = averager_->shadow_.data()[offset + i];
       if (assigns()) {
-        lanes::copy(&s, &weights[i], 1);
+        s = detail::round_to<shadow_type>(weights[i]);
       } else if (next_.gain() != 0) {
         detail::FoldKernel<shadow_type>{&s, static_cast<T>(next_.gain())}(lanes::At<1>{0}, weights[i]);
       }

@@ -39,15 +39,21 @@ class Decay {
 
   template <class F>
     requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>))
-  Decay(F beta)
-      : describe_(
-            [](const Function& f) { return detail::describe_function(&f.template target<Complement<F>>()->decay); }) {
-    if constexpr (!ComplementedDecay<F>) {
+  Decay(F beta) : description_(detail::describe_function(&beta)) {
+    if constexpr (ComplementedDecay<F>) {
+      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t every) {
+        return decay.complement(k, every);
+      };
+    } else {
       if (!std::function<double(std::uint64_t)>(beta)) {
         detail::throw_bad_argument("polyak::Ema", "decay must be callable, got none");
       }
+      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t) {
+        const double b = decay(k);
+        if (!detail::from_0_to_1.holds(b)) detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1]", b, k + 1);
+        return 1 - b;
+      };
     }
-    schedule_ = Complement<F>{std::move(beta)};
   }
 
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t every) const {
@@ -58,31 +64,13 @@ class Decay {
   [[nodiscard]] double number() const noexcept { return beta_; }
 
   /// What a saved one is told from another by: the number, the schedule's own options, or "a callable".
-  [[nodiscard]] std::string description() const { return is_number() ? detail::to_text(beta_) : describe_(schedule_); }
+  [[nodiscard]] std::string description() const { return is_number() ? detail::to_text(beta_) : description_; }
 
  private:
-  using Function = std::function<double(std::uint64_t, std::uint64_t)>;
-
-  template <class F>
-  struct Complement {
-    F decay;
-    double operator()(std::uint64_t k, std::uint64_t every) const {
-      if constexpr (ComplementedDecay<F>) {
-        return decay.complement(k, every);
-      } else {
-        const double b = decay(k);
-        if (!detail::from_0_to_1.holds(b)) {
-          detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1]", b, k + 1);
-        }
-        return 1 - b;
-      }
-    }
-  };
-
   double complement_ = 0;
   double beta_ = 0;
-  Function schedule_;
-  std::string (*describe_)(const Function&) = nullptr;
+  std::function<double(std::uint64_t, std::uint64_t)> schedule_;
+  std::string description_;
 };
 
 struct DecayWarmupOptions {

@@ -27,9 +27,8 @@ struct EmaOptions {
   }
 };
 
-/// a_k = (1 − β_k)/W_k with W_k = β_k W_{k−1} + (1 − β_k), W_0 = 0; for a fixed β that is (1 − β)/(1 − β^k), Adam's
-/// bias correction (Kingma & Ba 2015) written as a gain. Without correction a_k = 1 − β_k. The first corrected fold
-/// needs β < 1: there is no W to divide by while nothing has come in.
+/// a_k = (1 − β_k)/W_k, with the W_k of BiasCorrection, or without correction 1 − β_k. The first corrected fold needs
+/// β < 1: there is no W to divide by while nothing has come in.
 struct EmaGain {
   using Options = EmaOptions;
   using State = detail::BiasCorrection;
@@ -58,8 +57,7 @@ struct EmaGain {
 /// gives in the step that meets it. With bias correction the first fold needs β < 1, and the step that makes it throws
 /// otherwise.
 template <class Shadow = default_shadow>
-class Ema : public Averager<EmaGain, Shadow> {
- public:
+struct Ema : Averager<EmaGain, Shadow> {
   Ema() : Ema(EmaOptions{}) {}
   explicit Ema(EmaOptions options) : Averager<EmaGain, Shadow>(std::move(options)) {}
 };

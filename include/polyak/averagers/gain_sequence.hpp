@@ -35,9 +35,24 @@ class GainSequence {
       }, "polyak: a Gain has Options with start, every or period, and for_each_option(visit)");
 
  public:
-  class Next;
-
   using Options = typename Gain::Options;
+
+  /// What one step is to do.
+  class Next {
+   public:
+    /// Whether the step folds.
+    [[nodiscard]] bool due() const noexcept { return due_; }
+    /// a_k; 0 where nothing is due.
+    [[nodiscard]] double gain() const noexcept { return gain_; }
+
+   private:
+    friend GainSequence;
+    Next(const typename Gain::State& state, bool due) : state_(state), due_(due) {}
+
+    [[no_unique_address]] typename Gain::State state_;
+    double gain_ = 0;
+    bool due_;
+  };
 
   /// Throws std::invalid_argument on options out of range.
   explicit GainSequence(Options options) : gain_{std::move(options)}, count_(detail::cadence_of(gain_.options)) {
@@ -118,24 +133,6 @@ class GainSequence {
   double age_ = 0;
   double start_mass_ = 1;
   [[no_unique_address]] typename Gain::State state_{};
-};
-
-/// What one step is to do.
-template <class Gain>
-class GainSequence<Gain>::Next {
- public:
-  /// Whether the step folds.
-  [[nodiscard]] bool due() const noexcept { return due_; }
-  /// a_k; 0 where nothing is due.
-  [[nodiscard]] double gain() const noexcept { return gain_; }
-
- private:
-  friend GainSequence;
-  Next(const typename Gain::State& state, bool due) : state_(state), due_(due) {}
-
-  [[no_unique_address]] typename Gain::State state_;
-  double gain_ = 0;
-  bool due_;
 };
 
 }  // namespace polyak

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <bit>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -11,71 +9,25 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
+#include "polyak/detail/round.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/step.hpp"
-
-/// Longer than other averagers: what is finite is told by bits, the first fault is named, and the rules hold alone as
-/// in a step.
 
 namespace polyak {
 
 namespace detail {
 
-/// log2 of a bound. An average of numbers below it, and the difference between one of them and the average, are far
-/// from the largest Shadow, so nothing overflows whatever the gains.
-template <FloatingPoint Shadow>
-inline constexpr int safe_exponent = std::numeric_limits<Shadow>::max_exponent - 2;
-
-/// True if every x[i] is finite, and small enough that folds into a Shadow cannot overflow. One pass, vectorised; by
-/// bits, since -ffast-math may take any comparison with NaN for true.
+/// True if every x[i] is finite, and so small that an average of such numbers, and the difference between one of them
+/// and the average, are far from the largest Shadow: nothing overflows whatever the gains.
 template <FloatingPoint Shadow, FloatingPoint Scalar>
 [[nodiscard]] bool cannot_overflow(std::span<const Scalar> x) noexcept {
-  using Limits = std::numeric_limits<Scalar>;
-  if constexpr (Limits::max_exponent <= safe_exponent<Shadow>) {
-    return all_finite(x);
-  } else if constexpr (std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>) {
-    using Bits = std::conditional_t<std::is_same_v<Scalar, float>, std::uint32_t, std::uint64_t>;
-    constexpr Bits sign = Bits{1} << (8 * sizeof(Bits) - 1);
-    constexpr Bits bound = static_cast<Bits>(safe_exponent<Shadow> + Limits::max_exponent - 1) << (Limits::digits - 1);
-    // The sign bit of what it returns is set where |x| is not below the bound.
-    const auto above = [](Scalar each) { return (bound - 1) - (std::bit_cast<Bits>(each) & ~sign); };
-    constexpr std::size_t stretch = 256;  // of known length, or GCC does not vectorise at -O2
-    std::size_t i = 0;
-    for (; i + stretch <= x.size(); i += stretch) {
-      Bits any = 0;
-      for (std::size_t j = 0; j < stretch; ++j) any |= above(x[i + j]);
-      if ((any & sign) != 0) return false;
-    }
-    Bits any = 0;
-    for (; i < x.size(); ++i) any |= above(x[i]);
-    return (any & sign) == 0;
-  } else {
-    using T = std::conditional_t<sizeof(Scalar) == 2, float, Scalar>;
-    const T bound = std::ldexp(T(1), safe_exponent<Shadow>);
-    for (const Scalar each : x) {
-      if (!is_finite(each) || !(std::abs(static_cast<T>(each)) < bound)) return false;
-    }
-    return true;
-  }
-}
-
-/// "who: rule, got value in coordinate i[ of block b] at step t".
-[[noreturn, gnu::cold, gnu::noinline]] inline void throw_not_finite(std::string_view who, std::string_view rule,
-                                                                    double got, std::size_t coordinate,
-                                                                    std::size_t block, std::size_t blocks,
-                                                                    std::uint64_t step) {
-  std::string message = std::string(who).append(": ").append(rule).append(", got ").append(to_text(got));
-  message += " in coordinate " + std::to_string(coordinate);
-  if (blocks > 1) message += " of block " + std::to_string(block);
-  throw std::runtime_error(message + " at step " + std::to_string(step));
+  return all_below<std::numeric_limits<Shadow>::max_exponent - 2>(x);
 }
 
 }  // namespace detail
@@ -97,6 +49,7 @@ concept Guardable =
     AveragerLike<A> && requires(const A& averager, const typename A::Fold& fold, std::span<const double> weights) {
       { averager.in_use() } -> std::convertible_to<bool>;
       { fold.due() } noexcept -> std::same_as<bool>;
+      { fold.wants_start() } noexcept -> std::same_as<bool>;
       { fold.stays_finite(std::size_t{}, weights) } noexcept -> std::same_as<bool>;
     };
 
@@ -139,20 +92,9 @@ class Guarded : private Averager {
   explicit Guarded(const Guarded<Other>& other) : Averager(other.options()), options_(other.guard()) {}
 
   // What the averager tells of itself; nothing by which its average moves without the guard.
-  using Averager::average;
-  using Averager::average_block;
-  using Averager::average_or;
-  using Averager::copy_average_to;
-  using Averager::count;
-  using Averager::effective_sample_size;
-  using Averager::has_average;
-  using Averager::in_use;
-  using Averager::mean_age;
-  using Averager::options;
-  using Averager::require_not_swapped;
-  using Averager::start_mass;
-  using Averager::steps;
-  using Averager::swap_in;
+  using Averager::average, Averager::average_block, Averager::average_or, Averager::copy_average_to, Averager::swap_in;
+  using Averager::count, Averager::effective_sample_size, Averager::mean_age, Averager::start_mass, Averager::steps;
+  using Averager::has_average, Averager::in_use, Averager::options, Averager::require_not_swapped;
 
   [[nodiscard]] const GuardedOptions& guard() const noexcept { return options_; }
   /// Folds that were left out.
@@ -164,7 +106,7 @@ class Guarded : private Averager {
   void start_from(const P& params)
     requires requires(Averager& averager) { averager.start_from(params); }
   {
-    if (!guards() || count() > 0) return Averager::start_from(params);
+    if (count() > 0) return Averager::start_from(params);
     detail::read(this->list_, params, name_, [&](const auto& view) {
       if (!check_start(view)) throw_finding(view, 0);
       Averager::start_from(params);
@@ -175,15 +117,34 @@ class Guarded : private Averager {
   /// As that of the averager, but for a fold that is left out.
   template <ReadableParameters P>
   void update(const P& params) {
-    if (!guards()) return Averager::update(params);
-    detail::read(this->list_, params, name_, [&](const auto& view) { update_from(view, params); });
+    detail::read(this->list_, params, name_, [&](const auto& view) {
+      const Fold fold = begin_fold(view);
+      const bool takes_start = this->takes_start();
+      if (fold.wants_start()) {
+        // Nothing but weights that were not finite can have kept a start from being taken, once there was a step.
+        if (options_.non_finite != NonFinite::skip || steps() == 0) return Averager::update(params);
+        finding_.rule = start_rule;
+      } else if (takes_start) {
+        check_start(view);
+      } else {
+        detail::fold_all(view, fold);
+      }
+      if (!fold.accepts() && options_.non_finite == NonFinite::raise) throw_finding(view, steps() + 1);
+      if (takes_start && fold.accepts()) this->start(view);
+      if (detail::is_outstanding(fold)) detail::fold_all(view, fold.accepted());
+      Outcome outcome;
+      fold.commit(outcome);
+      if (fold.wants_start() && this->due() && check_start(view)) {
+        this->start(view);
+        if (finding_.large) all_small_ = false;
+      }
+    });
   }
 
   /// Back to the state after construction; frees the shadow.
   void reset() {
     Averager::reset();
     skipped_ = 0;
-    finding_ = {};
     all_small_ = true;
   }
 
@@ -192,9 +153,8 @@ class Guarded : private Averager {
   void serialize(Archive& archive, unsigned int version) {
     constexpr std::string_view who = "polyak::Guarded";
     detail::serialize_version(archive, who);
-    const detail::OptionSerializer<Archive> option{archive, who};
     constexpr std::string_view rules[] = {"propagate", "skip", "raise"};
-    option("non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);
+    detail::serialize_option(archive, who, "non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);
     const auto serialize_state = [&](std::uint64_t& skipped, bool& all_small) {
       detail::serialize_value(archive, skipped);
       detail::serialize_value(archive, all_small);
@@ -205,144 +165,67 @@ class Guarded : private Averager {
 
   template <class View>
   [[nodiscard]] Fold begin_fold(const View& view) {
-    const Fold fold = begin(view);
-    if constexpr (has_start) {
-      if (fold.wants_start()) {
-        this->take_start(view);
-        if (guards()) static_cast<void>(check_start(view));
-      }
-    }
-    return fold;
+    finding_ = {};
+    const typename Averager::Fold fold = Averager::begin_fold(view);
+    if (fold.wants_start()) check_start(view);
+    return Fold(*this, fold);
   }
 
  private:
   using Averager::name_;
   static constexpr std::string_view start_rule = "the weights before the first fold must be finite";
-  static constexpr bool has_start = requires(const typename Averager::Fold& fold) { fold.wants_start(); };
 
-  /// What is wrong with the fold under way: the first coordinate that is bad, before the weights move or else after.
+  /// What is wrong with the fold under way: the first coordinate that is bad.
   struct Finding {
     std::string_view rule = {};  // none: nothing
-    bool after = false;
     std::size_t coordinate = 0;
     double value = 0;
     bool large = false;  // something may be too large for all_small_
   };
 
-  [[nodiscard]] Fold begin(const Layout& layout) {
-    finding_ = {};
-    if constexpr (has_start) {
-      return Fold(*this, Averager::begin(layout));
-    } else {
-      return Fold(*this, Averager::begin_fold(layout));
-    }
-  }
   [[nodiscard]] bool guards() const noexcept { return options_.non_finite != NonFinite::propagate; }
 
-  template <class View, class P>
-  void update_from(const View& view, const P& params) {
-    const Fold fold = begin(view);
-    const bool raises = options_.non_finite == NonFinite::raise;
-    if (!fold.due()) {
-      if constexpr (has_start) {
-        if (this->takes_start() && !check_start(view)) {
-          if (raises) throw_finding(view, steps() + 1);
-          Outcome outcome;
-          return fold.commit(outcome);
-        }
-      }
-      Averager::update(params);
-      if (finding_.large) all_small_ = false;
-      return;
-    }
-    const bool lacks_start = fold.wants_start();
-    // Nothing but weights that were not finite can have kept a start from being taken, once there was a step.
-    if (lacks_start && (raises || steps() == 0)) return Averager::update(params);
-    if (lacks_start) {
-      finding_.rule = start_rule;
-    } else {
-      detail::fold_all(view, fold);
-    }
-    if (fold.accepts()) {
-      detail::fold_all(view, fold.accepted());
-    } else if (raises) {
-      throw_finding(view, steps() + 1);
-    }
-    Outcome outcome;
-    fold.commit(outcome);
-    if constexpr (has_start) {
-      if (lacks_start && this->due() && check_start(view)) start_from(params);
-    }
-  }
-
-  template <FloatingPoint Weight>
-  void look(const typename Averager::Fold& fold, std::size_t offset, std::span<const Weight> weights) noexcept {
-    const bool all_small = all_small_ && start_cannot_overflow(fold, offset, weights.size()) &&
-                           detail::cannot_overflow<shadow_type>(weights);
-    if (!all_small) look_closer(fold, offset, weights);
-  }
-  /// Where the fold takes its start, that is in the shadow by now.
-  [[nodiscard]] bool start_cannot_overflow(const typename Averager::Fold& fold, std::size_t offset,
-                                           std::size_t n) const noexcept {
-    if constexpr (has_start) {
-      const std::span<const shadow_type> shadow(this->shadow_.data(), static_cast<std::size_t>(this->shadow_.size()));
-      if (fold.wants_start()) return detail::cannot_overflow<shadow_type>(shadow.subspan(offset, n));
-    }
-    return true;
-  }
-  template <FloatingPoint Weight>
-  [[gnu::cold, gnu::noinline]] void look_closer(const typename Averager::Fold& fold, std::size_t offset,
-                                                std::span<const Weight> weights) noexcept {
-    Finding finding{.after = true, .large = true};
-    for (std::size_t i = 0; i < weights.size() && finding.rule.empty(); ++i) {
-      finding.coordinate = offset + i;
-      finding.value = static_cast<double>(weights[i]);
-      if (!detail::is_finite(weights[i])) {
-        finding.rule = "weights must be finite to be averaged";
-      } else if (!fold.stays_finite(offset + i, weights.subspan(i, 1))) {
-        finding.rule = "weights must leave the average finite";
-      }
-    }
-    record(finding);
-  }
-  template <FloatingPoint Weight>
-  void look_at_start(std::size_t offset, std::span<const Weight> weights) noexcept {
-    if (detail::cannot_overflow<shadow_type>(weights)) return;
-    Finding finding{.large = true};
-    for (std::size_t i = 0; i < weights.size() && finding.rule.empty(); ++i) {
-      finding.coordinate = offset + i;
-      finding.value = static_cast<double>(weights[i]);
-      shadow_type start;
-      lanes::copy(&start, &weights[i], 1);
-      if (!detail::is_finite(start)) finding.rule = start_rule;
-    }
-    record(finding);
-  }
+  /// Whether these weights can be the start.
   template <class View>
-  [[nodiscard]] bool check_start(const View& view) {
+  bool check_start(const View& view) {
     finding_ = {};
+    if (!guards()) return true;
     detail::for_each_part(view, [this](const auto& part) {
-      using Weight = typename View::scalar_type;
-      this->look_at_start(part.offset, std::span<const Weight>(part.params));
+      const std::span<const typename View::scalar_type> weights(part.params);
+      if (detail::cannot_overflow<shadow_type>(weights)) return;
+      this->find(part.offset, weights, [&](std::size_t i) {
+        return detail::is_finite(detail::round_to<shadow_type>(weights[i])) ? std::string_view() : start_rule;
+      });
     });
     return finding_.rule.empty();
   }
-  /// Keeps the first finding; called by several threads.
-  [[gnu::cold, gnu::noinline]] void record(const Finding& finding) noexcept {
+  /// Keeps the first coordinate for which rule_of names a rule that it breaks, one of the start before all others.
+  /// Called by several threads.
+  template <FloatingPoint Weight, class RuleOf>
+  [[gnu::cold, gnu::noinline]] void find(std::size_t offset, std::span<const Weight> weights,
+                                         const RuleOf& rule_of) noexcept {
+    Finding found{.large = true};
+    for (std::size_t i = 0; i < weights.size() && found.rule.empty(); ++i) {
+      found = {rule_of(i), offset + i, static_cast<double>(weights[i]), true};
+    }
     detail::one_at_a_time([&] {
-      const auto place = [](const Finding& f) { return std::pair(f.after, f.coordinate); };
-      if (!finding.rule.empty() && (finding_.rule.empty() || place(finding) < place(finding_))) finding_ = finding;
+      const auto place = [](const Finding& f) { return std::pair(f.rule != start_rule, f.coordinate); };
+      if (!found.rule.empty() && (finding_.rule.empty() || place(found) < place(finding_))) finding_ = found;
       finding_.large = true;
     });
   }
 
+  /// "who: rule, got value in coordinate i[ of block b] at step t".
   template <class Shapes>
-  [[noreturn]] void throw_finding(const Shapes& shapes, std::uint64_t step) const {
+  [[noreturn, gnu::cold, gnu::noinline]] void throw_finding(const Shapes& shapes, std::uint64_t step) const {
     std::size_t block = 0, coordinate = finding_.coordinate;
     while (block + 1 < shapes.blocks() && coordinate >= shapes.shape(block).size()) {
       coordinate -= shapes.shape(block++).size();
     }
-    detail::throw_not_finite(name_, finding_.rule, finding_.value, coordinate, block, shapes.blocks(), step);
+    std::string message = std::string(name_).append(": ").append(finding_.rule);
+    message += ", got " + detail::to_text(finding_.value) + " in coordinate " + std::to_string(coordinate);
+    if (shapes.blocks() > 1) message += " of block " + std::to_string(block);
+    throw std::runtime_error(message + " at step " + std::to_string(step));
   }
 
   GuardedOptions options_;
@@ -353,35 +236,29 @@ class Guarded : private Averager {
 
 /// One step's share of the work. Refers to its averager, which must stay where it is meanwhile.
 template <class Averager>
-class Guarded<Averager>::Fold {
+class Guarded<Averager>::Fold : public Averager::Fold {
   using Inner = typename Averager::Fold;
 
  public:
-  [[nodiscard]] bool due() const noexcept { return fold_.due(); }
-  [[nodiscard]] bool wants_start() const noexcept {
-    if constexpr (has_start) return fold_.wants_start();
-    return false;
-  }
-  [[nodiscard]] FoldBy by() const noexcept { return looking() ? FoldBy::slice : detail::by(fold_); }
-  [[nodiscard]] auto at(std::size_t offset) const noexcept
-    requires FoldsByCoordinate<Inner>
-  {
-    return fold_.at(offset);
-  }
+  [[nodiscard]] FoldBy by() const noexcept { return looking() ? FoldBy::slice : detail::by(accepted()); }
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    if (looking()) return guarded_->look(fold_, offset, weights);
-    fold_.after(offset, weights);
+    if (!looking()) return Inner::after(offset, weights);
+    if (all_small_ && detail::cannot_overflow<shadow_type>(weights)) return;
+    guarded_->find(offset, weights, [&](std::size_t i) -> std::string_view {
+      if (!detail::is_finite(weights[i])) return "weights must be finite to be averaged";
+      return this->stays_finite(offset + i, weights.subspan(i, 1)) ? "" : "weights must leave the average finite";
+    });
   }
 
-  [[nodiscard]] bool looking() const noexcept { return guarded_->guards() && due(); }
+  [[nodiscard]] bool looking() const noexcept { return guarded_->guards() && this->due(); }
   [[nodiscard]] bool accepts() const noexcept { return guarded_->finding_.rule.empty(); }
-  [[nodiscard]] const Inner& accepted() const noexcept { return fold_; }
+  [[nodiscard]] const Inner& accepted() const noexcept { return *this; }
 
   void commit(Outcome& outcome) const noexcept {
     if (!looking() || accepts()) {
       if (guarded_->finding_.large) guarded_->all_small_ = false;
-      return fold_.commit(outcome);
+      return Inner::commit(outcome);
     }
     guarded_->skip_fold();
     ++guarded_->skipped_;
@@ -395,10 +272,11 @@ class Guarded<Averager>::Fold {
 
  private:
   friend Guarded;
-  Fold(Guarded& guarded, const Inner& fold) : guarded_(&guarded), fold_(fold) {}
+  Fold(Guarded& guarded, const Inner& fold)
+      : Inner(fold), guarded_(&guarded), all_small_(guarded.all_small_ && !guarded.finding_.large) {}
 
   Guarded* guarded_;
-  Inner fold_;
+  bool all_small_;  // what the average consists of, with the start that it takes in this fold
 };
 
 }  // namespace polyak

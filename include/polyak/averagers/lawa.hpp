@@ -12,6 +12,7 @@
 #include "polyak/averagers/cadence.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/finite.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/round.hpp"
 #include "polyak/detail/serialize.hpp"
@@ -116,7 +117,7 @@ class Lawa : public Average<Shadow> {
   [[nodiscard]] Fold begin_fold(const Layout& layout) {
     this->require_not_swapped();
     if (this->has_average()) this->layout_.check(layout, name);
-    if (!count_.due_in(1)) return Fold(*this, false);
+    if (!due()) return Fold(*this, false);
     if (!this->has_average()) this->make_room(layout);
     if (iterates_.size() < options_.window) {
       iterates_.reserve(iterates_.size() + 1);
@@ -127,6 +128,8 @@ class Lawa : public Average<Shadow> {
 
  protected:
   void skip_fold() noexcept { count_.count_missed(); }
+  [[nodiscard]] bool due() const noexcept { return count_.due_in(1); }
+  [[nodiscard]] static constexpr bool takes_start() noexcept { return false; }
 
  private:
   using Vector = typename Base::vector_type;
@@ -145,45 +148,26 @@ class Lawa<Shadow>::Fold {
  public:
   /// Whether the step folds.
   [[nodiscard]] bool due() const noexcept { return due_; }
+  [[nodiscard]] static constexpr bool wants_start() noexcept { return false; }
 
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
     Base::template require_wide_enough<Weight>();
     if (!due_) return;
     const std::size_t n = weights.size();
-    shadow_type* const mean = lawa_->shadow_.data() + offset;
-    lanes::copy(newest().data() + offset, weights.data(), n);
-    double count = 0;
-    const auto fold = [&](const Vector& iterate) {
-      const shadow_type* const from = iterate.data() + offset;
-      if (++count == 1) return lanes::copy(mean, from, n);
-      using T = lanes::compute_t<shadow_type>;
-      detail::fold_each(std::span<const shadow_type>(from, n),
-                        detail::FoldKernel<shadow_type>{mean, static_cast<T>(1 / count)});
-    };
-    for (const Vector& iterate : lawa_->iterates_) fold(iterate);
-    if (grows()) fold(lawa_->spare_);
+    shadow_type* const latest = newest().data() + offset;
+    lanes::copy(latest, weights.data(), n);
+    mean(lawa_->shadow_.data() + offset, offset, n, latest);
   }
 
   /// Whether `after` would leave the shadow finite; writes nothing.
   template <FloatingPoint Weight>
   [[nodiscard]] bool stays_finite(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    using T = lanes::compute_t<shadow_type>;
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const auto latest = detail::round_to<shadow_type>(weights[i]);
-      shadow_type mean{};
-      double count = 0;
-      const auto fold = [&](shadow_type x) {
-        if (++count == 1) {
-          mean = x;
-        } else {
-          detail::FoldKernel<shadow_type>{&mean, static_cast<T>(1 / count)}(lanes::At<1>{0}, x);
-        }
-      };
-      const Vector* const replaced = grows() ? nullptr : &newest();
-      for (const Vector& iterate : lawa_->iterates_) fold(&iterate == replaced ? latest : iterate.data()[offset + i]);
-      if (grows()) fold(latest);
-      if (!detail::is_finite(mean)) return false;
+      shadow_type s;
+      mean(&s, offset + i, 1, &latest);
+      if (!detail::is_finite(s)) return false;
     }
     return true;
   }
@@ -202,6 +186,19 @@ class Lawa<Shadow>::Fold {
   /// Where the newest iterate goes: a place of its own, or that of the oldest.
   [[nodiscard]] Vector& newest() const noexcept {
     return grows() ? lawa_->spare_ : lawa_->iterates_[lawa_->count() % lawa_->options_.window];
+  }
+
+  /// The mean over the window, in which `latest` is the newest iterate, of n coordinates from `offset` on.
+  void mean(shadow_type* to, std::size_t offset, std::size_t n, const shadow_type* latest) const noexcept {
+    double count = 0;
+    const auto fold = [&](const shadow_type* from) {
+      if (++count == 1) return lanes::copy(to, from, n);
+      using T = lanes::compute_t<shadow_type>;
+      detail::fold_each(std::span(from, n), detail::FoldKernel<shadow_type>{to, static_cast<T>(1 / count)});
+    };
+    const Vector& replaced = newest();
+    for (const Vector& each : lawa_->iterates_) fold(&each == &replaced ? latest : each.data() + offset);
+    if (grows()) fold(latest);
   }
 
   Lawa* lawa_;

@@ -38,8 +38,7 @@ struct PolynomialGain {
 /// 2013). η = 1 weights it by i (Lacoste-Julien, Schmidt & Bach 2012). Forgets the start at a polynomial rate without a
 /// burn-in to choose. Throws std::invalid_argument on options out of range.
 template <class Shadow = default_shadow>
-class PolynomialAverage : public Averager<PolynomialGain, Shadow> {
- public:
+struct PolynomialAverage : Averager<PolynomialGain, Shadow> {
   PolynomialAverage() : PolynomialAverage(PolynomialAverageOptions{}) {}
   explicit PolynomialAverage(PolynomialAverageOptions options) : Averager<PolynomialGain, Shadow>(std::move(options)) {}
 };

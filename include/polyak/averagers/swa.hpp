@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "polyak/averagers/averager.hpp"
-#include "polyak/averagers/uniform_gain.hpp"
+#include "polyak/averagers/tail_average.hpp"
 #include "polyak/detail/options.hpp"
 
 namespace polyak {
@@ -26,8 +26,7 @@ struct SwaOptions {
 /// LinearCycle of the same period, and a start that is a multiple of it, the snapshots are the ends of its cycles.
 /// Steps without a snapshot cost O(1). Throws std::invalid_argument on period = 0.
 template <class Shadow = default_shadow>
-class Swa : public Averager<UniformGain<SwaOptions>, Shadow> {
- public:
+struct Swa : Averager<UniformGain<SwaOptions>, Shadow> {
   Swa() : Swa(SwaOptions{}) {}
   explicit Swa(SwaOptions options) : Averager<UniformGain<SwaOptions>, Shadow>(std::move(options)) {}
 };

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "polyak/averagers/averager.hpp"
-#include "polyak/averagers/uniform_gain.hpp"
 #include "polyak/detail/options.hpp"
 
 namespace polyak {
@@ -22,12 +21,23 @@ struct TailAverageOptions {
   }
 };
 
+/// a_k = 1/k, the arithmetic mean (Polyak & Juditsky 1992).
+template <class OptionsType>
+struct UniformGain {
+  using Options = OptionsType;
+  struct State {};
+  static constexpr std::string_view name = Options::name;
+
+  Options options;
+
+  [[nodiscard]] double operator()(std::uint64_t k, State&) const noexcept { return 1 / static_cast<double>(k); }
+};
+
 /// The arithmetic mean of the θ_t it folds, with every = 1 those of all t ≥ max(start, 1), by the gain 1/k (Ruppert
 /// 1988; Polyak & Juditsky 1992). With a start past the transient it reaches the optimal asymptotic variance. Throws
 /// std::invalid_argument on every = 0.
 template <class Shadow = default_shadow>
-class TailAverage : public Averager<UniformGain<TailAverageOptions>, Shadow> {
- public:
+struct TailAverage : Averager<UniformGain<TailAverageOptions>, Shadow> {
   TailAverage() : TailAverage(TailAverageOptions{}) {}
   explicit TailAverage(TailAverageOptions options)
       : Averager<UniformGain<TailAverageOptions>, Shadow>(std::move(options)) {}

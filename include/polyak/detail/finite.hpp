@@ -9,53 +9,73 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <type_traits>
 
 #include "polyak/concepts.hpp"
 
-// Whether a number is finite, by the bits of its exponent: `x - x == 0` and std::isfinite are both folded to true under
-// -ffast-math.
+// How large a number is, told by its bits: -ffast-math folds `x - x == 0` and std::isfinite to true, and may take any
+// comparison with NaN for true.
 
 namespace polyak::detail {
 
-[[nodiscard, gnu::always_inline]] constexpr bool is_finite(double x) noexcept {
-  constexpr std::uint64_t exponent = 0x7FF0'0000'0000'0000;
-  return (std::bit_cast<std::uint64_t>(x) & exponent) != exponent;
-}
-[[nodiscard, gnu::always_inline]] constexpr bool is_finite(float x) noexcept {
-  constexpr std::uint32_t exponent = 0x7F80'0000;
-  return (std::bit_cast<std::uint32_t>(x) & exponent) != exponent;
-}
-[[nodiscard]] inline bool is_finite(Eigen::half x) noexcept {
-  return (Eigen::numext::bit_cast<std::uint16_t>(x) & 0x7C00) != 0x7C00;
-}
-[[nodiscard]] inline bool is_finite(Eigen::bfloat16 x) noexcept {
-  return (Eigen::numext::bit_cast<std::uint16_t>(x) & 0x7F80) != 0x7F80;
-}
-[[nodiscard]] inline bool is_finite(long double x) noexcept {
-  using Limits = std::numeric_limits<long double>;
-  if constexpr (Limits::digits == std::numeric_limits<double>::digits) {
-    return is_finite(static_cast<double>(x));
-  } else {
+template <FloatingPoint Scalar>
+inline constexpr bool wider_than_double = std::numeric_limits<Scalar>::digits > std::numeric_limits<double>::digits;
+
+/// The bits of |x|, or those of its exponent where it is wider than double: integers that grow as |x| does up to
+/// infinity, beyond which is NaN.
+template <FloatingPoint Scalar>
+[[nodiscard, gnu::always_inline]] constexpr auto magnitude(Scalar x) noexcept {
+  if constexpr (sizeof(Scalar) == 2) {
+    return static_cast<std::uint16_t>(Eigen::numext::bit_cast<std::uint16_t>(x) & 0x7FFF);
+  } else if constexpr (wider_than_double<Scalar>) {
+    using Limits = std::numeric_limits<Scalar>;
     // x87 and quadruple precision alike end, in little-endian memory, in a sign and 15 bits of exponent.
     static_assert(Limits::max_exponent == 16384 && std::endian::native == std::endian::little);
     constexpr std::size_t at = Limits::digits == 64 ? 8 : 14;
-    std::uint16_t top;
+    std::uint16_t top = 0;
     std::memcpy(&top, reinterpret_cast<const char*>(&x) + at, sizeof top);
-    return (top & 0x7FFF) != 0x7FFF;
+    return static_cast<std::uint16_t>(top & 0x7FFF);
+  } else {
+    using Bits = std::conditional_t<sizeof(Scalar) == 4, std::uint32_t, std::uint64_t>;
+    return std::bit_cast<Bits>(x) & (~Bits{0} >> 1);
   }
 }
+/// The same of 2^exponent, where that is finite, else of infinity.
+template <FloatingPoint Scalar, int exponent = std::numeric_limits<Scalar>::max_exponent>
+inline constexpr auto magnitude_of_power = [] {
+  using Limits = std::numeric_limits<Scalar>;
+  using Bits = decltype(magnitude(Scalar()));
+  constexpr int biased = std::min(exponent, Limits::max_exponent) + Limits::max_exponent - 1;
+  return static_cast<Bits>(Bits{biased} << (wider_than_double<Scalar> ? 0 : Limits::digits - 1));
+}();
 
-/// True if every x[i] is finite. One pass, vectorised.
+template <FloatingPoint Scalar>
+[[nodiscard, gnu::always_inline]] constexpr bool is_finite(Scalar x) noexcept {
+  return magnitude(x) < magnitude_of_power<Scalar>;
+}
+
+/// Whether a magnitude among n is larger than `largest`.
+template <FloatingPoint Scalar, class Bits>
+[[nodiscard, gnu::always_inline]] inline bool any_above(Bits largest, const Scalar* x, std::size_t n) noexcept {
+  constexpr Bits sign = static_cast<Bits>(~(static_cast<Bits>(~Bits{0}) >> 1));  // set where a difference is below 0
+  Bits any = 0;
+  for (std::size_t i = 0; i < n; ++i) any = static_cast<Bits>(any | (largest - magnitude(x[i])));
+  return (any & sign) != 0;
+}
+/// True if every |x[i]| < 2^exponent; without an exponent, if every x[i] is finite. One pass, vectorised.
+template <int exponent, FloatingPoint Scalar>
+[[nodiscard]] bool all_below(std::span<const Scalar> x) noexcept {
+  constexpr auto bound = magnitude_of_power<Scalar, exponent>;
+  constexpr auto largest = static_cast<decltype(magnitude(Scalar()))>(bound - 1);
+  constexpr std::size_t stretch = 256;  // of known length, or GCC does not vectorise at -O2
+  for (; x.size() >= stretch; x = x.subspan(stretch)) {
+    if (any_above(largest, x.data(), stretch)) return false;
+  }
+  return !any_above(largest, x.data(), x.size());
+}
 template <FloatingPoint Scalar>
 [[nodiscard]] bool all_finite(std::span<const Scalar> x) noexcept {
-  constexpr std::size_t stretch = 256;  // long enough to vectorise, short enough to stop early
-  for (std::size_t from = 0; from < x.size(); from += stretch) {
-    const std::size_t end = std::min(from + stretch, x.size());
-    unsigned bad = 0;
-    for (std::size_t i = from; i < end; ++i) bad |= is_finite(x[i]) ? 0u : 1u;
-    if (bad != 0) return false;
-  }
-  return true;
+  return all_below<std::numeric_limits<Scalar>::max_exponent>(x);
 }
 
 }  // namespace polyak::detail
