@@ -27,17 +27,11 @@ namespace detail {
 /// An averager with no shadow type named, guarded or not, takes the one that suits the scalar of its optimizer, where
 /// that is known.
 template <class Averager, class Shadow>
-struct with_shadow {
-  using type = Averager;
-};
+struct with_shadow : std::type_identity<Averager> {};
 template <template <class> class Averager, class Shadow>
-struct with_shadow<Averager<default_shadow>, Shadow> {
-  using type = Averager<Shadow>;
-};
+struct with_shadow<Averager<default_shadow>, Shadow> : std::type_identity<Averager<Shadow>> {};
 template <template <class> class Guarded, template <class> class Averager, class Shadow>
-struct with_shadow<Guarded<Averager<default_shadow>>, Shadow> {
-  using type = Guarded<Averager<Shadow>>;
-};
+struct with_shadow<Guarded<Averager<default_shadow>>, Shadow> : std::type_identity<Guarded<Averager<Shadow>>> {};
 template <class Optimizer>
 using shadow_for = std::conditional_t<std::same_as<wide_t<scalar_or_double<Optimizer>>, double>, default_shadow,
                                       wide_t<scalar_or_double<Optimizer>>>;
@@ -58,13 +52,12 @@ To fit(From&& averager) {
   }
 }
 
-/// The result of f(x...), the x evaluated from left to right, as in braces they are, and left where they were built:
-/// a fold that is copied right after it was written waits for the store buffer.
-template <class Result>
+/// What f(x...) returns, the x evaluated from left to right, as in braces they are, and left where they were built: a
+/// fold that is copied right after it was written waits for the store buffer.
 struct InOrder {
   template <class F, class... X>
-  InOrder(const F& f, const X&... x) : result(f(x...)) {}
-  Result result;
+  InOrder(const F& f, const X&... x) : outcome(f(x...)) {}
+  Outcome outcome;
 };
 
 }  // namespace detail
@@ -93,12 +86,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
  public:
   static constexpr std::string_view name = "polyak::Averaged";
 
-  explicit Averaged(Optimizer trainer)
-    requires(sizeof...(Averagers) == 0)
-      : Base(std::move(trainer)) {}
-
   explicit Averaged(Optimizer trainer, Averagers... averagers)
-    requires(sizeof...(Averagers) > 0)
       : Base(std::move(trainer)),
         averagers_(detail::fit<detail::fitted_t<Averagers, Optimizer>>(std::move(averagers))...) {}
 
@@ -109,12 +97,10 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
     const auto with_folds = [&](const auto&... own) {
       return detail::advance_folding(this->optimizer_, step, std::tie(own...), around...);
     };
-    return std::apply(
-               [&](auto&... each) {
-                 return detail::InOrder<Outcome>{with_folds, each.begin_fold(step)...};
-               },
-               averagers_)
-        .result;
+    const auto begin_and_advance = [&](auto&... each) {
+      return detail::InOrder{with_folds, each.begin_fold(step)...}.outcome;
+    };
+    return std::apply(begin_and_advance, averagers_);
   }
 
   // One averager is meant where there is one; where there are several, its index must be named: average<1>().
@@ -162,11 +148,8 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
 
   /// Back to the state after construction, for the optimizer and the averagers that offer reset().
   void reset() {
-    const auto reset_one = [](auto& part) {
-      if constexpr (requires { part.reset(); }) part.reset();
-    };
     this->reset_optimizer();
-    std::apply([&](auto&... each) { (reset_one(each), ...); }, averagers_);
+    std::apply([](auto&... each) { (detail::reset_part(each), ...); }, averagers_);
   }
 
   /// Saves or loads the optimizer and every averager, as their own serialize does. An optimizer or averager of one's

@@ -42,10 +42,10 @@ struct GradFilter {
 namespace detail {
 
 /// Stands for a pointer to the gradient where a filter lies in between.
-template <FloatingPoint Scalar, class Grad>
+template <FloatingPoint Scalar>
 struct Filtered {
   using T = lanes::compute_t<Scalar>;
-  Grad grad;
+  const Scalar* grad;
   T scale, limit;
 
   template <FloatingPoint To, std::size_t N>
@@ -59,18 +59,19 @@ struct Filtered {
   Filtered operator+(std::ptrdiff_t n) const noexcept { return {grad + n, scale, limit}; }
 };
 
-template <FloatingPoint Scalar, class Grad>
-auto filtered(const Slice<Scalar, Grad>& slice, const GradFilter& filter) noexcept {
-  using F = Filtered<Scalar, Grad>;
-  using T = typename F::T;
-  return Slice<Scalar, F>{slice.block, slice.offset, slice.params,
-                          F{slice.grad, static_cast<T>(filter.scale), static_cast<T>(filter.limit)}};
+template <FloatingPoint Scalar>
+[[nodiscard]] Slice<Scalar, Filtered<Scalar>> filtered(const Slice<Scalar>& slice, const GradFilter& filter) noexcept {
+  using T = lanes::compute_t<Scalar>;
+  return {slice.block,
+          slice.offset,
+          slice.params,
+          {slice.grad, static_cast<T>(filter.scale), static_cast<T>(filter.limit)}};
 }
 
 }  // namespace detail
 
-/// The blocks of one step with their weights and their gradient. With Filters the gradient is still to be put through
-/// filter().
+/// The blocks of one step with their weights and their gradient. With Filters, wrappers may have put another gradient
+/// in its place, which is still to go through filter().
 template <FloatingPoint Scalar, bool Filters = false>
 class StepView : public Layout {
  public:
@@ -78,20 +79,12 @@ class StepView : public Layout {
 
   explicit StepView(const BlockRef& only) noexcept : Layout(&only, 1), list_(nullptr) {}
   explicit StepView(BlockList& list) noexcept : Layout(list.data(), list.size()), list_(&list) {}
+  /// The step along another gradient, flat, or its own where that is null.
+  template <bool FiltersBefore>
+  StepView(const StepView<Scalar, FiltersBefore>& step, const GradFilter& filter, const Scalar* gradient) noexcept
+      : Layout(step), list_(step.list_), filter_(filter), gradient_(gradient) {}
 
   [[nodiscard]] const GradFilter& filter() const noexcept { return filter_; }
-  [[nodiscard]] StepView<Scalar, true> filtered(const GradFilter& next) const noexcept {
-    StepView<Scalar, true> view = rewritten();
-    view.filter_ = {filter_.scale * next.scale, std::min(filter_.limit * next.scale, next.limit)};
-    return view;
-  }
-  /// The same step along another gradient, flat and final, which must stay until the step is taken.
-  [[nodiscard]] StepView<Scalar, true> along(const Scalar* gradient) const noexcept {
-    StepView<Scalar, true> view = rewritten();
-    view.filter_ = {};
-    view.gradient_ = gradient;
-    return view;
-  }
   [[nodiscard]] const Scalar* gradient() const noexcept { return gradient_; }
 
   /// Calls f with every block as a Slice, in order, its gradient as the wrappers further out have left it.
@@ -122,13 +115,6 @@ class StepView : public Layout {
  private:
   template <FloatingPoint, bool>
   friend class StepView;
-  StepView(const Layout& layout, BlockList* list) noexcept : Layout(layout), list_(list) {}
-  [[nodiscard]] StepView<Scalar, true> rewritten() const noexcept {
-    StepView<Scalar, true> view(*this, list_);
-    view.filter_ = filter_;
-    view.gradient_ = gradient_;
-    return view;
-  }
 
   BlockList* list_;
   GradFilter filter_;
@@ -284,16 +270,10 @@ template <class Fold>
   if constexpr (LooksFirst<Fold>) return fold.looking();
   return false;
 }
-/// Whether a fold has only looked so far, and is still to be made.
-template <class Fold>
-[[nodiscard]] bool is_outstanding(const Fold& fold) noexcept {
-  if constexpr (LooksFirst<Fold>) return fold.looking() && fold.accepts();
-  return false;
-}
 template <class Fold, class Slice>
-void catch_up(const Fold& fold, const Slice& slice) noexcept {
+void after_look(const Fold& fold, const Slice& slice) noexcept {
   if constexpr (LooksFirst<Fold>) {
-    if (is_outstanding(fold)) after(fold.accepted(), slice);
+    if (fold.looking() && fold.accepts()) after(fold.accepted(), slice);
   }
 }
 
@@ -338,44 +318,29 @@ template <class View, class WithKernel, class... Folds>
 
 namespace detail {
 
-/// Stands for a gradient that wrappers have changed.
-struct Rewritten {};
-
-/// A matrix, or an array, like D.
-template <class D, template <class, int, int, int, int, int> class Like>
-using plain_like = Like<typename D::Scalar, D::RowsAtCompileTime, D::ColsAtCompileTime,
-                        D::IsRowMajor ? Eigen::RowMajor : Eigen::ColMajor, D::RowsAtCompileTime, D::ColsAtCompileTime>;
-template <class D>
-using plain_t = std::conditional_t<std::derived_from<D, Eigen::ArrayBase<D>>, plain_like<D, Eigen::Array>,
-                                   plain_like<D, Eigen::Matrix>>;
-
-/// Hands f a gradient, given flat, in a form in which an optimizer of these parameters can take it: a Map of the
-/// parameters' shape, a span, or a set of them.
-template <class P, class Scalar, class F>
-decltype(auto) with_shaped(P& params, const Scalar* flat_gradient, F f) {
+/// One block of a flat gradient, in a form in which an optimizer of such parameters can take it.
+template <class P, class Scalar>
+[[nodiscard]] auto shaped(const P& params, const Scalar* gradient) {
   if constexpr (EigenDense<P>) {
-    return f(Eigen::Map<const plain_t<P>>(flat_gradient, params.rows(), params.cols()));
-  } else if constexpr (Scalars<P&>) {
-    return f(std::span<const Scalar>(flat_gradient, std::ranges::size(params)));
-  } else if constexpr (is_parameter_set<std::remove_const_t<P>>) {
-    return f(params.like(flat_gradient));
+    return Eigen::Map<const typename P::PlainObject>(gradient, params.rows(), params.cols());
   } else {
-    using Element = std::remove_cvref_t<std::ranges::range_reference_t<P>>;
-    if constexpr (EigenDense<Element>) {
-      std::vector<Eigen::Map<const plain_t<Element>>> blocks;
-      for (const auto& block : params) {
-        blocks.emplace_back(flat_gradient, block.rows(), block.cols());
-        flat_gradient += block.size();
-      }
-      return f(blocks);
-    } else {
-      std::vector<std::span<const Scalar>> blocks;
-      for (const auto& block : params) {
-        blocks.emplace_back(flat_gradient, std::ranges::size(block));
-        flat_gradient += std::ranges::size(block);
-      }
-      return f(blocks);
+    return std::span<const Scalar>(gradient, std::ranges::size(params));
+  }
+}
+/// Hands f such blocks of all parameters, a set where they are one.
+template <class P, class Scalar, class F>
+decltype(auto) with_shaped(P& params, const Scalar* gradient, F f) {
+  if constexpr (Scalars<P&>) {
+    return f(shaped(params, gradient));
+  } else if constexpr (is_parameter_set<std::remove_const_t<P>>) {
+    return f(params.like(gradient));
+  } else {
+    std::vector<decltype(shaped(*std::ranges::begin(params), gradient))> blocks;
+    for (const auto& block : params) {
+      blocks.push_back(shaped(block, gradient));
+      gradient += blocks.back().size();
     }
+    return f(blocks);
   }
 }
 
@@ -393,14 +358,17 @@ class Step : public View {
       : View(blocks), first_(first), params_(params), grad_(grad), who_(who) {}
 
   /// The step with its gradient put through a filter.
-  [[nodiscard]] auto filtered(const GradFilter& next) const noexcept { return rewritten(View::filtered(next)); }
+  [[nodiscard]] auto filtered(const GradFilter& next) const noexcept {
+    const GradFilter& before = this->filter();
+    return changed({before.scale * next.scale, std::min(before.limit * next.scale, next.limit)}, this->gradient());
+  }
   /// The step along another gradient, flat and final, which must stay until the step is taken.
-  [[nodiscard]] auto along(const scalar_type* gradient) const noexcept { return rewritten(View::along(gradient)); }
+  [[nodiscard]] auto along(const scalar_type* gradient) const noexcept { return changed({}, gradient); }
 
   /// f(params, grad), the gradient as wrappers have left it. One that is an expression was evaluated, once.
   template <class F>
   decltype(auto) whole(F f) const {
-    if constexpr (std::same_as<G, Rewritten>) {
+    if constexpr (std::same_as<View, Changed>) {
       if (this->gradient() && !this->filter().changes()) return with_flat(this->gradient(), f);
       std::vector<scalar_type> gradient(this->size());
       this->for_each([&](const auto& slice) {
@@ -429,10 +397,11 @@ class Step : public View {
   }
 
  private:
-  template <class View2>
-  [[nodiscard]] auto rewritten(const View2& view) const noexcept {
-    static constexpr Rewritten none;
-    return Step<View2, P, Rewritten>(view, first_, params_, none, who_);
+  using Changed = StepView<scalar_type, true>;
+
+  [[nodiscard]] auto changed(const GradFilter& filter, const scalar_type* gradient) const noexcept {
+    const Changed view(*this, filter, gradient);
+    return Step<Changed, P, G>(view, first_, params_, grad_, who_);
   }
   template <class F>
   decltype(auto) with_flat(const scalar_type* gradient, const F& f) const {
@@ -503,19 +472,16 @@ namespace detail {
 template <class Optimizer, class Step, class Own, class... Around>
 Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, const Around&... around) {
   const auto with_own = [&](const auto&... fold) {
-    constexpr bool may_look = (LooksFirst<std::remove_cvref_t<decltype(fold)>> || ...);
     Outcome outcome;
-    if (may_look && (looking(fold) || ...)) {
-      if constexpr (may_look) {
-        outcome = advance(optimizer, step, fold...);
-        if (outcome.taken && (sizeof...(around) > 0 || (is_outstanding(fold) || ...))) {
-          for_each_part(step, [&](const auto& part) {
-            for_each_slice(part, [&](const auto& slice) { (catch_up(fold, slice), ...), (after(around, slice), ...); });
-          });
-        }
+    const bool looks = (looking(fold) || ...);
+    if (!looks) outcome = advance(optimizer, step, fold..., around...);
+    if constexpr ((LooksFirst<std::remove_cvref_t<decltype(fold)>> || ...)) {
+      if (looks) outcome = advance(optimizer, step, fold...);
+      if (looks && outcome.taken) {
+        for_each_part(step, [&](const auto& part) {
+          for_each_slice(part, [&](const auto& slice) { (after_look(fold, slice), ...), (after(around, slice), ...); });
+        });
       }
-    } else {
-      outcome = advance(optimizer, step, fold..., around...);
     }
     if (outcome.taken) (fold.commit(outcome), ...);
     return outcome;

@@ -27,12 +27,19 @@ namespace polyak::detail {
 }
 [[nodiscard]] inline std::string to_text(std::uint64_t x) { return std::to_string(x); }
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_argument(std::string_view who, std::string_view what) {
+  throw std::invalid_argument(std::string(who).append(": ").append(what));
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_order(std::string_view who, std::string_view what) {
+  throw std::logic_error(std::string(who).append(": ").append(what));
+}
+
 /// "who: rule, got value", with `when` behind it.
 template <class Value>
 [[noreturn, gnu::cold, gnu::noinline]] void throw_bad_value(std::string_view who, std::string_view rule, Value got,
                                                             std::string_view when = {}) {
-  throw std::invalid_argument(
-      std::string(who).append(": ").append(rule).append(", got ").append(to_text(got)).append(when));
+  throw_bad_argument(who, std::string(rule).append(", got ").append(to_text(got)).append(when));
 }
 
 /// "who: rule at fold k, got value".
@@ -44,16 +51,7 @@ template <class Value>
 /// "who: rule expected, got value".
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_size(std::string_view who, std::string_view rule,
                                                                   std::size_t expected, std::size_t got) {
-  throw std::invalid_argument(std::string(who).append(": ").append(rule).append(" ").append(std::to_string(expected)) +
-                              ", got " + std::to_string(got));
-}
-
-[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_argument(std::string_view who, std::string_view what) {
-  throw std::invalid_argument(std::string(who).append(": ").append(what));
-}
-
-[[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_order(std::string_view who, std::string_view what) {
-  throw std::logic_error(std::string(who).append(": ").append(what));
+  throw_bad_value(who, std::string(rule).append(" ").append(std::to_string(expected)), std::uint64_t{got});
 }
 
 /// "who: what[ of block i], got rows x cols", against what was expected.
@@ -61,9 +59,8 @@ template <class Value>
                                                                    std::size_t block, std::size_t blocks,
                                                                    BlockShape expected, BlockShape got) {
   const auto text = [](const BlockShape& s) { return std::to_string(s.rows) + "x" + std::to_string(s.cols); };
-  std::string message = std::string(who).append(": ").append(what);
-  if (blocks > 1) message += " of block " + std::to_string(block);
-  throw std::invalid_argument(message + ", " + text(expected) + ", got " + text(got));
+  const std::string where = blocks > 1 ? " of block " + std::to_string(block) : "";
+  throw_bad_argument(who, std::string(what).append(where) + ", " + text(expected) + ", got " + text(got));
 }
 
 /// Refuses NaN as well as what breaks `rule`: `holds` must be written so that only good values pass.

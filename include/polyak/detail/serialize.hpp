@@ -53,10 +53,6 @@ void transfer(Archive& archive, T& x) {
   static_cast<void>(archive & x);
 }
 
-template <FloatingPoint T>
-using bits_t =
-    std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
-
 /// A bool, an integer, or a floating-point number.
 template <class Archive, class T>
 void serialize_value(Archive& archive, T& x) {
@@ -64,22 +60,19 @@ void serialize_value(Archive& archive, T& x) {
     std::uint8_t byte = x ? 1 : 0;
     transfer(archive, byte);
     if constexpr (is_loading<Archive>) x = byte != 0;
-  } else if constexpr (std::same_as<T, long double>) {
+  } else if constexpr (FloatingPoint<T>) {
     // x87 has 10 bytes of value, the rest of the 16 is whatever was there.
     constexpr std::size_t size = std::numeric_limits<T>::digits == 64 ? 10 : sizeof(T);
-    static_assert(size <= 16);
-    std::array<std::uint64_t, 2> words{};
+    using Word = std::conditional_t<sizeof(T) == 2, std::uint16_t,
+                                    std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+    std::array<Word, std::same_as<T, long double> ? 2 : 1> words{};
+    static_assert(size <= sizeof words);
     if constexpr (!is_loading<Archive>) std::memcpy(words.data(), &x, size);
-    transfer(archive, words[0]);
-    transfer(archive, words[1]);
-    if constexpr (is_loading<Archive>) std::memcpy(&x, words.data(), size);
-  } else if constexpr (FloatingPoint<T>) {
-    auto bits = Eigen::numext::bit_cast<bits_t<T>>(x);
-    transfer(archive, bits);
-    if constexpr (is_loading<Archive>) x = Eigen::numext::bit_cast<T>(bits);
+    for (auto& word : words) transfer(archive, word);
+    if constexpr (is_loading<Archive>) std::memcpy(static_cast<void*>(&x), words.data(), size);
   } else if constexpr (std::signed_integral<T>) {
     auto bits = static_cast<std::make_unsigned_t<T>>(x);
-    archive& bits;
+    transfer(archive, bits);
     if constexpr (is_loading<Archive>) x = static_cast<T>(bits);
   } else {
     static_assert(std::unsigned_integral<T>);
@@ -87,25 +80,16 @@ void serialize_value(Archive& archive, T& x) {
   }
 }
 
-/// Memory grows as elements arrive, so that a count that is wrong claims no more than about twice what there is.
-inline constexpr std::uint64_t trusted_count = 65536;
-
 template <class Archive>
 void serialize_text(Archive& archive, std::string& text) {
   std::uint64_t count = text.size();
   transfer(archive, count);
-  if constexpr (is_loading<Archive>) {
-    text.clear();
-    for (std::uint64_t i = 0; i < count; ++i) {
-      std::uint8_t letter = 0;
-      transfer(archive, letter);
-      text.push_back(letter < ' ' ? '?' : static_cast<char>(letter));
-    }
-  } else {
-    for (const char c : text) {
-      auto letter = static_cast<std::uint8_t>(c);
-      transfer(archive, letter);
-    }
+  if constexpr (is_loading<Archive>) text.clear();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if constexpr (is_loading<Archive>) text.push_back(' ');
+    auto letter = static_cast<std::uint8_t>(text[i]);
+    transfer(archive, letter);
+    if constexpr (is_loading<Archive>) text[i] = letter < ' ' ? '?' : static_cast<char>(letter);
   }
 }
 
@@ -118,17 +102,13 @@ template <class Archive>
 void serialize_version(Archive& archive, std::string_view who) {
   std::uint32_t version = state_version;
   transfer(archive, version);
-  if constexpr (is_loading<Archive>) {
-    if (version != state_version) {
-      throw_bad_argument(who, "the saved state has version " + std::to_string(version) + ", this polyak reads " +
-                                  std::to_string(state_version));
-    }
+  if (version != state_version) {
+    throw_bad_argument(who, "the saved state has version " + std::to_string(version) + ", this polyak reads " +
+                                std::to_string(state_version));
   }
   std::string name(who);
   serialize_text(archive, name);
-  if constexpr (is_loading<Archive>) {
-    if (name != who) throw_bad_argument(who, "the saved state is of " + name);
-  }
+  if (name != who) throw_bad_argument(who, "the saved state is of " + name);
 }
 
 /// "who: member must be x as in the saved state, got y".
@@ -147,18 +127,14 @@ void serialize_option(Archive& archive, std::string_view who, std::string_view m
   if constexpr (GivenAsFunction<T>) {
     serialize_option(archive, who, member, value.description());
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
-    std::string text(value);
-    serialize_text(archive, text);
-    if constexpr (is_loading<Archive>) {
-      if (text != value) throw_other_option(who, member, text, value);
-    }
+    std::string saved(value);
+    serialize_text(archive, saved);
+    if (saved != value) throw_other_option(who, member, saved, value);
   } else {
     T saved = value;
     serialize_value(archive, saved);
-    if constexpr (is_loading<Archive>) {
-      if (std::memcmp(&saved, &value, sizeof value) != 0) {
-        throw_other_option(who, member, to_text(saved), to_text(value));
-      }
+    if (std::memcmp(&saved, &value, sizeof value) != 0) {
+      throw_other_option(who, member, to_text(saved), to_text(value));
     }
   }
 }
@@ -197,18 +173,12 @@ class FromOptions {
   Options options_;
 };
 
-template <class T>
-inline constexpr std::string_view scalar_name = "unknown";
-template <>
-inline constexpr std::string_view scalar_name<float> = "float";
-template <>
-inline constexpr std::string_view scalar_name<double> = "double";
-template <>
-inline constexpr std::string_view scalar_name<long double> = "long double";
-template <>
-inline constexpr std::string_view scalar_name<Eigen::half> = "half";
-template <>
-inline constexpr std::string_view scalar_name<Eigen::bfloat16> = "bfloat16";
+template <FloatingPoint T>
+inline constexpr std::string_view scalar_name = std::same_as<T, float>         ? "float"
+                                                : std::same_as<T, double>      ? "double"
+                                                : std::same_as<T, long double> ? "long double"
+                                                : std::same_as<T, Eigen::half> ? "half"
+                                                                               : "bfloat16";
 
 template <class Archive, class T>
 concept TakesArrays = requires(Archive& archive, std::string_view name, T* data, std::size_t n, std::uint64_t& count) {
@@ -216,14 +186,8 @@ concept TakesArrays = requires(Archive& archive, std::string_view name, T* data,
   archive.array(name, data, n);
 };
 
-template <class Array, class Size>
-void grow(Array& array, Size size) {
-  if constexpr (requires { array.conservativeResize(size); }) {
-    array.conservativeResize(size);
-  } else {
-    array.resize(size);
-  }
-}
+/// Memory grows as elements arrive, so that a count that is wrong claims no more than about twice what there is.
+inline constexpr std::uint64_t trusted_count = 65536;
 
 /// A vector of numbers, Eigen's or std::vector, which must have `expected` elements. On loading, one that was not there
 /// before: what it held is lost.
@@ -236,24 +200,27 @@ void serialize_array(Archive& archive, std::string_view who, std::string_view na
   if constexpr (TakesArrays<Archive, T>) {
     archive.array_size(name, count);
   } else {
-    serialize_value(archive, count);
+    transfer(archive, count);
   }
   if constexpr (is_loading<Archive>) {
     if (count != expected) throw_damaged_size(who, name, expected, count);
+    array.resize(TakesArrays<Archive, T> ? static_cast<Size>(count) : 0);
   }
   if constexpr (TakesArrays<Archive, T>) {
-    if constexpr (is_loading<Archive>) array.resize(static_cast<Size>(count));
     archive.array(name, array.data(), static_cast<std::size_t>(count));
   } else {
-    std::uint64_t i = 0;
-    if constexpr (is_loading<Archive>) {
-      for (std::uint64_t room = std::min(count, trusted_count); room < count; room = std::min(count, 2 * room)) {
-        grow(array, static_cast<Size>(room));
-        for (; i < room; ++i) serialize_value(archive, array.data()[i]);
+    auto room = static_cast<std::uint64_t>(array.size());
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (i == room) {
+        room = std::min(count, std::max(trusted_count, 2 * room));
+        if constexpr (requires { array.conservativeResize(0); }) {
+          array.conservativeResize(static_cast<Size>(room));
+        } else {
+          array.resize(static_cast<Size>(room));
+        }
       }
-      grow(array, static_cast<Size>(count));
+      serialize_value(archive, array.data()[i]);
     }
-    for (; i < count; ++i) serialize_value(archive, array.data()[i]);
   }
 }
 

@@ -40,12 +40,6 @@ class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, 
   /// Gradients that were clipped.
   [[nodiscard]] std::uint64_t clipped() const noexcept { return clipped_; }
 
-  void reset() {
-    this->reset_optimizer();
-    norm_ = 0;
-    clipped_ = 0;
-  }
-
   template <FloatingPoint Scalar, bool Filters>
   [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>& view) {
     using T = std::conditional_t<std::is_same_v<Scalar, long double>, long double, double>;

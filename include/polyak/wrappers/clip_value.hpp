@@ -29,8 +29,6 @@ class ClipValue : public detail::GradientWrapper<ClipValue<Optimizer>, Optimizer
   /// Throws std::invalid_argument unless max_value > 0.
   explicit ClipValue(Optimizer trainer, ClipValueOptions options = {}) : Base(std::move(trainer), options) {}
 
-  void reset() { this->reset_optimizer(); }
-
   template <FloatingPoint Scalar, bool Filters>
   [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>&) const noexcept {
     return {false, {1, this->options_.max_value}};

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <type_traits>
+#include <tuple>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -34,29 +34,32 @@ struct LookaheadOptions {
 /// every k steps. Scalar is that of the weights; it must be named where the optimizer does not say it and it is not
 /// double.
 template <class Optimizer, FloatingPoint Scalar = detail::scalar_or_double<Optimizer>>
-class Lookahead : public Wrapper<Lookahead<Optimizer, Scalar>, Optimizer> {
-  using Base = Wrapper<Lookahead<Optimizer, Scalar>, Optimizer>;
+class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, Optimizer, LookaheadOptions, Scalar> {
+  using Base = detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, Optimizer, LookaheadOptions, Scalar>;
+  friend Base;
 
  public:
   using scalar_type = Scalar;
-  using Options = LookaheadOptions;
   static constexpr std::string_view name = "polyak::Lookahead";
 
   /// Throws std::invalid_argument on options out of range.
-  explicit Lookahead(Optimizer trainer, Options options = {}) : Base(std::move(trainer)), options_(options) {
-    options.for_each_option(detail::OptionChecker{name});
-  }
+  explicit Lookahead(Optimizer trainer, LookaheadOptions options = {}) : Base(std::move(trainer), options) {}
 
   /// A step of the optimizer, and in every k-th one of the slow weights.
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
-    if (steps_ == 0) {
-      start(step);
-    } else {
+    if (steps_ > 0) {
       layout_.check(step, name);
+    } else {
+      layout_.remember(step);
+      slow_.resize(static_cast<Eigen::Index>(step.size()));
+      detail::for_each_part(step, [slow = slow_.data()](const auto& part) {
+        lanes::copy(slow + part.offset, part.params.data(), part.params.size());
+      });
     }
-    const bool syncs = (steps_ + 1) % options_.every == 0;
-    const Outcome outcome = syncs ? polyak::advance(this->optimizer_, step, Sync{*this}, folds...)
+    const bool syncs = (steps_ + 1) % this->options_.every == 0;
+    const Sync sync{slow_.data(), static_cast<T>(this->options_.alpha)};
+    const Outcome outcome = syncs ? polyak::advance(this->optimizer_, step, sync, folds...)
                                   : polyak::advance(this->optimizer_, step, folds...);
     if (outcome.taken) ++steps_;
     return outcome;
@@ -64,70 +67,34 @@ class Lookahead : public Wrapper<Lookahead<Optimizer, Scalar>, Optimizer> {
 
   /// Steps taken.
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
-  [[nodiscard]] const Options& options() const noexcept { return options_; }
-
-  /// Saves or loads the slow weights and the optimizer, which is the user's own or the library's: see
-  /// Averaged::serialize.
-  template <class Archive>
-  void serialize(Archive& archive, unsigned int) {
-    detail::serialize_version(archive, name);
-    const detail::OptionSerializer<Archive> option{archive, name};
-    option("scalar", detail::scalar_name<Scalar>);
-    options_.for_each_option(option);
-    const auto serialize_state = [&](std::uint64_t& steps, detail::KnownLayout& layout, auto& slow) {
-      detail::serialize_value(archive, steps);
-      if (steps > 0) {
-        layout.serialize(archive, name);
-        detail::serialize_array(archive, name, "slow", slow, layout.size());
-      }
-      detail::serialize_part(archive, "optimizer", this->optimizer_);
-    };
-    detail::serialize_members<Archive>(serialize_state, steps_, layout_, slow_);
-  }
-
-  /// Back to the state after construction, and the optimizer where it offers reset().
-  void reset() {
-    this->reset_optimizer();
-    steps_ = 0;
-    layout_.forget();
-    slow_.resize(0);
-  }
 
  private:
   using T = lanes::compute_t<Scalar>;
 
-  /// A move of the slow weight of a coordinate, and of the coordinate to it.
-  struct Follow {
+  /// A fold that follows those of the optimizer inside: it moves the slow weight of a coordinate, and the coordinate to
+  /// it.
+  struct Sync {
     static constexpr std::size_t width = lanes::width<Scalar>;
     using moves_weights = void;
     T* slow;
     T alpha;
 
+    [[nodiscard]] Sync at(std::size_t offset) const noexcept { return {slow + offset, alpha}; }
     template <std::size_t N, class W>
     auto operator()(lanes::At<N> i, W fast) const noexcept {
       const auto before = lanes::load(slow, i);
       return lanes::store(slow, i, lanes::mul_add(alpha, lanes::convert<T>(fast) - before, before));
     }
   };
-  /// A fold that follows those of the optimizer inside.
-  struct Sync {
-    Lookahead& owner;
 
-    [[nodiscard]] Follow at(std::size_t offset) const noexcept {
-      return {owner.slow_.data() + offset, static_cast<T>(owner.options_.alpha)};
-    }
-  };
-
-  template <class View>
-  void start(const View& view) {
-    layout_.remember(view);
-    slow_.resize(static_cast<Eigen::Index>(view.size()));
-    detail::for_each_part(view, [this](const auto& part) {
-      lanes::copy(slow_.data() + part.offset, part.params.data(), part.params.size());
-    });
+  [[nodiscard]] auto state() noexcept { return std::tie(steps_, layout_, slow_); }
+  static void serialize_state(auto& archive, std::uint64_t& steps, detail::KnownLayout& layout, auto& slow) {
+    detail::serialize_value(archive, steps);
+    if (steps == 0) return;
+    layout.serialize(archive, name);
+    detail::serialize_array(archive, name, "slow", slow, layout.size());
   }
 
-  Options options_;
   std::uint64_t steps_ = 0;
   detail::KnownLayout layout_;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> slow_;

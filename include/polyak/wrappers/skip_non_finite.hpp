@@ -32,11 +32,6 @@ class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, O
   /// Gradients that were skipped.
   [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
 
-  void reset() {
-    this->reset_optimizer();
-    skipped_ = 0;
-  }
-
   template <FloatingPoint Scalar, bool Filters>
   [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>& view) const {
     detail::Verdict verdict;

@@ -2,6 +2,7 @@
 
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -12,6 +13,15 @@
 #include "polyak/step.hpp"
 
 namespace polyak {
+
+namespace detail {
+
+template <class Part>
+void reset_part(Part& part) {
+  if constexpr (requires { part.reset(); }) part.reset();
+}
+
+}  // namespace detail
 
 /// What goes around an optimizer has in common. The Derived class has a static name and advance(step, folds...), which
 /// calls polyak::advance(optimizer(), step, folds...) once or not at all, with all the folds it was given and whatever
@@ -29,14 +39,56 @@ class Wrapper : public OptimizerLayer<Derived>, public detail::ScalarOfOptimizer
   explicit Wrapper(Optimizer trainer) : optimizer_(std::move(trainer)) {}
 
   /// Where the optimizer offers it.
-  void reset_optimizer() {
-    if constexpr (requires { optimizer_.reset(); }) optimizer_.reset();
-  }
+  void reset_optimizer() { detail::reset_part(optimizer_); }
 
   Optimizer optimizer_;
 };
 
 namespace detail {
+
+/// A wrapper with options and a state, of which it needs to say no more than what they are. The Derived class has
+///
+///     state()                               a tuple of references to what one step leaves to the next
+///     serialize_state(archive, state...)    of what may be a copy of the state
+///     name
+///
+/// Scalar is named where the state has numbers that are kept in it.
+template <class Derived, class Optimizer, class OptionsType, class Scalar = void>
+class StatefulWrapper : public Wrapper<Derived, Optimizer> {
+ public:
+  using Options = OptionsType;
+
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+
+  /// Back to the state after construction, and the optimizer where it offers reset().
+  void reset() {
+    this->reset_optimizer();
+    std::apply([](auto&... each) { ((each = std::remove_reference_t<decltype(each)>()), ...); }, self().state());
+  }
+
+  /// Saves or loads the wrapper and its optimizer, which is the user's own or the library's: see Averaged::serialize.
+  template <class Archive>
+  void serialize(Archive& archive, unsigned int) {
+    serialize_version(archive, Derived::name);
+    const OptionSerializer<Archive> option{archive, Derived::name};
+    if constexpr (!std::is_void_v<Scalar>) option("scalar", scalar_name<Scalar>);
+    options_.for_each_option(option);
+    const auto serialize_all = [&](auto&... state) {
+      self().serialize_state(archive, state...);
+      serialize_part(archive, "optimizer", this->optimizer_);
+    };
+    std::apply([&](auto&... state) { serialize_members<Archive>(serialize_all, state...); }, self().state());
+  }
+
+ protected:
+  StatefulWrapper(Optimizer trainer, Options options)
+      : Wrapper<Derived, Optimizer>(std::move(trainer)), options_(std::move(options)) {
+    options_.for_each_option(OptionChecker{Derived::name});
+  }
+  [[nodiscard]] Derived& self() noexcept { return static_cast<Derived&>(*this); }
+
+  [[no_unique_address]] Options options_;
+};
 
 /// What a wrapper makes of a gradient before the step.
 struct Verdict {
@@ -44,54 +96,30 @@ struct Verdict {
   GradFilter filter = {};
 };
 
-/// A wrapper that looks at each gradient first. The Derived class has
+/// A wrapper that looks at each gradient first, and whose state is numbers. The Derived class has, beside state() and
+/// name,
 ///
 ///     Verdict inspect(view) const    may throw; changes nothing
-///     void record(verdict)             once the step is taken, or skipped; cannot throw
-///     state()                        a tuple of references to the numbers that it keeps
-///     name
+///     void record(verdict)           once the step is taken, or skipped; cannot throw
 template <class Derived, class Optimizer, class OptionsType>
-class GradientWrapper : public Wrapper<Derived, Optimizer> {
+class GradientWrapper : public StatefulWrapper<Derived, Optimizer, OptionsType> {
  public:
-  using Options = OptionsType;
-
-  [[nodiscard]] const Options& options() const noexcept { return options_; }
-
   /// A step of the optimizer along the gradient as the wrapper leaves it. Throws what the optimizer throws.
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
-    const Verdict verdict = self().inspect(step);
+    const Verdict verdict = this->self().inspect(step);
     Outcome outcome;
     if (!verdict.skip) outcome = polyak::advance(this->optimizer_, step.filtered(verdict.filter), folds...);
-    self().record(verdict);
+    this->self().record(verdict);
     return outcome;
   }
-
-  /// Saves or loads the wrapper and its optimizer, which is the user's own or the library's: see Averaged::serialize.
-  template <class Archive>
-  void serialize(Archive& archive, unsigned int) {
-    serialize_version(archive, Derived::name);
-    options_.for_each_option(OptionSerializer<Archive>{archive, Derived::name});
-    auto numbers = copy_of(self().state());
-    std::apply([&archive](auto&... each) { (serialize_value(archive, each), ...); }, numbers);
-    serialize_part(archive, "optimizer", this->optimizer_);
-    if constexpr (is_loading<Archive>) self().state() = numbers;
+  static void serialize_state([[maybe_unused]] auto& archive, auto&... numbers) {
+    (serialize_value(archive, numbers), ...);
   }
 
  protected:
-  GradientWrapper(Optimizer trainer, Options options)
-      : Wrapper<Derived, Optimizer>(std::move(trainer)), options_(std::move(options)) {
-    options_.for_each_option(OptionChecker{Derived::name});
-  }
-
-  [[no_unique_address]] Options options_;
-
- private:
-  template <class... Numbers>
-  static std::tuple<Numbers...> copy_of(const std::tuple<Numbers&...>& numbers) {
-    return numbers;
-  }
-  [[nodiscard]] Derived& self() noexcept { return static_cast<Derived&>(*this); }
+  GradientWrapper(Optimizer trainer, OptionsType options)
+      : StatefulWrapper<Derived, Optimizer, OptionsType>(std::move(trainer), std::move(options)) {}
 };
 
 }  // namespace detail
