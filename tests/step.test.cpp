@@ -594,6 +594,12 @@ struct Looks {
   void commit(Outcome&) const noexcept { looks.log->push_back("look committed"); }
 };
 
+/// The folds of a layer, as Averaged hands them on.
+template <class... Folds>
+auto pack(Folds... folds) {
+  return [=](const auto& f) { return f(folds...); };
+}
+
 /// What is called for in a step from 1 to 2 of a layer with these folds, in one with a fold "outer" that moves the
 /// weights to 4 and one behind that.
 template <class Optimizer, class Own>
@@ -613,7 +619,7 @@ TEST_CASE("what looks first keeps the folds around waiting, and only them") {
   Log log;
   const Logged plain{"plain", &log};
   const auto looks = [&](bool looks_first, bool accepts) {
-    return std::tuple(plain, Looks{{"look", &log}, {"late", &log}, looks_first, accepts});
+    return pack(plain, Looks{{"look", &log}, {"late", &log}, looks_first, accepts});
   };
   const auto check = [&](const auto& optimizer) {
     const auto joined = [&](Log log_of_folds) {
@@ -636,9 +642,7 @@ TEST_CASE("what looks first sees all there is before it accepts") {
   const std::size_t n = 2 * slice;
   std::vector<double> theta(n, 1);
   Sgd sgd{{.learning_rate = 1}};
-  Asking opt{[&](const auto& step) {
-    return advance_folding(sgd, step, std::tuple(Looks{{"look", &log}, {"late", &log}}));
-  }};
+  Asking opt{[&](const auto& step) { return advance_folding(sgd, step, pack(Looks{{"look", &log}, {"late", &log}})); }};
   opt.step(theta, std::vector<double>(n, -1));
   CHECK(log == Log{"look after 0 2", "look after 512 2", "late after 0 2", "late after 512 2", "look committed"});
 }
@@ -646,7 +650,7 @@ TEST_CASE("what looks first sees all there is before it accepts") {
 TEST_CASE("without a step nothing that was looked at is folded or committed") {
   Log log;
   const auto refuses = [](VectorXd&, const VectorXd&) { return false; };
-  CHECK(called(refuses, log, std::tuple(Logged{"plain", &log}, Looks{{"look", &log}, {"late", &log}})) == Log{});
+  CHECK(called(refuses, log, pack(Logged{"plain", &log}, Looks{{"look", &log}, {"late", &log}})) == Log{});
 }
 
 // --- passes over parameters ---

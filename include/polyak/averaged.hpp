@@ -95,7 +95,8 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... around) {
     const auto with_folds = [&](const auto&... own) {
-      return detail::advance_folding(this->optimizer_, step, std::tie(own...), around...);
+      const auto with_own = [&](const auto& f) { return f(own...); };
+      return detail::advance_folding(this->optimizer_, step, with_own, around...);
     };
     const auto begin_and_advance = [&](auto&... each) {
       return detail::InOrder{with_folds, each.begin_fold(step)...}.outcome;

@@ -11,7 +11,6 @@
 #include <limits>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -466,9 +465,9 @@ Outcome advance(Optimizer& optimizer, const Step& step, const Folds&... folds) {
 
 namespace detail {
 
-/// A step of the optimizer inside with folds of a layer's own, a tuple of them, and those of the layers around it
-/// behind them. Where one of its own looks first, the others around wait for the second pass: what is folded there,
-/// they may be about to move.
+/// A step of the optimizer inside with folds of a layer's own, which own(f) calls f with, and those of the layers
+/// around it behind them. Where one of its own looks first, the others around wait for the second pass: what is folded
+/// there, they may be about to move.
 template <class Optimizer, class Step, class Own, class... Around>
 Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, const Around&... around) {
   const auto with_own = [&](const auto&... fold) {
@@ -486,7 +485,7 @@ Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, 
     if (outcome.taken) (fold.commit(outcome), ...);
     return outcome;
   };
-  return std::apply(with_own, own);
+  return own(with_own);
 }
 
 }  // namespace detail
