@@ -194,8 +194,9 @@ class BlockList {
         const auto* const begin = static_cast<const std::byte*>(data);
         stretches_.push_back({begin, begin + bytes, i, gradient});
       };
-      if (bytes > 0) add(block.params, false);
-      if (bytes > 0 && block.grad != block.params) add(block.grad, true);
+      if (bytes == 0) continue;
+      add(block.params, false);
+      if (block.grad != block.params) add(block.grad, true);
     }
     const std::less<const void*> before;
     std::ranges::sort(stretches_, before, &Stretch::begin);
