@@ -25,30 +25,10 @@ using RowMajorXd = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::
 
 // --- memory ---
 
-TEST_CASE("two stretches of memory overlap where they share a coordinate") {
-  const std::vector<double> memory(10);
-  const auto overlaps = [&](std::size_t a, std::size_t n, std::size_t b, std::size_t m) {
-    return overlap(std::span(memory).subspan(a, n), std::span(memory).subspan(b, m));
-  };
-  CHECK(overlaps(0, 5, 4, 5));
-  CHECK(overlaps(4, 5, 0, 5));
-  CHECK(overlaps(0, 10, 3, 2));
-  CHECK(overlaps(3, 2, 0, 10));
-  CHECK(overlaps(3, 2, 3, 2));
-  CHECK_FALSE(overlaps(0, 5, 5, 5));
-  CHECK_FALSE(overlaps(5, 5, 0, 5));
-  CHECK_FALSE(overlaps(3, 0, 3, 0));
-  CHECK_FALSE(overlaps(3, 0, 0, 10));
-  CHECK_FALSE(overlaps(0, 10, 3, 0));
-}
-
 TEST_CASE("a gradient may be the parameters or lie beside them, but not across them") {
   std::vector<double> memory(10);
   const auto check = [&](std::size_t params, std::size_t grad, std::size_t n) {
-    return error_of([&] {
-      const std::span<const double> all = memory;
-      check_gradient<double>(std::span(memory).subspan(params, n), all.subspan(grad, n), 2, "A");
-    });
+    return error_of([&] { check_gradient(memory.data() + params, memory.data() + grad, n, 2, "A"); });
   };
   const std::string refused = "invalid_argument: A: the gradient of block 2 must not overlap block 2 of the parameters";
   CHECK(check(0, 0, 10) == "nothing");
@@ -56,6 +36,8 @@ TEST_CASE("a gradient may be the parameters or lie beside them, but not across t
   CHECK(check(5, 0, 5) == "nothing");
   CHECK(check(0, 7, 3) == "nothing");
   CHECK(check(3, 3, 0) == "nothing");
+  CHECK(check(3, 2, 0) == "nothing");
+  CHECK(check(2, 3, 0) == "nothing");
   CHECK(check(0, 4, 5) == refused);
   CHECK(check(4, 0, 5) == refused);
   CHECK(check(0, 1, 9) == refused);
@@ -177,7 +159,7 @@ TEST_CASE("a look at a set says where its blocks and their gradients lie, and in
   CHECK(offsets() == std::vector<std::size_t>{0, 4, 4, 7});
   // What is only read is its own gradient, which nobody asks for.
   const std::vector<VectorXd> read{b, b};
-  list.look(read, "A");
+  list.look(read, read, "A");
   REQUIRE(list.size() == 2);
   CHECK(list.data()[1].params == read[1].data());
   CHECK(offsets() == std::vector<std::size_t>{0, 3});

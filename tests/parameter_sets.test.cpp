@@ -705,6 +705,15 @@ TEST_CASE("no step of a set allocates after the first") {
   check("all", SkipNonFinite{ClipNorm{Averaged{ClipValue{Lookahead{AdamW{}}}, Ema{}}}}, 4);
 }
 
+TEST_CASE("a set that was its own gradient takes another one without allocating") {
+  using allocation_counter::allocations_in;
+  Net net(1);
+  const Net gradient(1);
+  Sgd sgd;
+  sgd.step(net.set(), net.set());
+  CHECK(allocations_in([&] { sgd.step(net.set(), gradient.set()); }) == 0);
+}
+
 TEST_CASE("no step of any part allocates after the first few") {
   const auto check = [](const char* name, auto optimizer) {
     Net net(1);

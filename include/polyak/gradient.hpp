@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -17,8 +15,7 @@
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/parameters.hpp"
 
-/// The one look that a step takes at its parameters and their gradient: what lies where, and that they fit. Longer than
-/// most headers, since all that can be wrong with them is found here.
+/// The one look that a step takes at its parameters and their gradient: what lies where, and that they fit.
 
 namespace polyak {
 
@@ -26,9 +23,8 @@ namespace detail {
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_overlap(std::string_view who, std::size_t a, std::size_t b,
                                                                  bool gradient) {
-  throw std::invalid_argument(std::string(who) + (gradient ? ": the gradient of block " : ": block ") +
-                              std::to_string(a) + " must not overlap block " + std::to_string(b) +
-                              " of the parameters");
+  throw_bad_argument(who, (gradient ? "the gradient of block " : "block ") + std::to_string(a) +
+                              " must not overlap block " + std::to_string(b) + " of the parameters");
 }
 
 [[nodiscard]] constexpr bool is_matrix(BlockShape s) noexcept { return s.rows > 1 && s.cols > 1; }
@@ -39,26 +35,25 @@ namespace detail {
   return params.size() == grad.size() && (!is_matrix(grad) || (is_matrix(params) && params.rows == grad.rows));
 }
 
-template <class T, class U>
-[[nodiscard]] bool overlap(std::span<T> a, std::span<U> b) noexcept {
-  const std::less<const void*> before;
-  return !a.empty() && !b.empty() && before(a.data(), b.data() + b.size()) && before(b.data(), a.data() + a.size());
+inline void require_fit(const BlockShape& params, const BlockShape& grad, std::size_t block, std::size_t blocks,
+                        std::string_view who) {
+  if (fits(params, grad)) return;
+  throw_bad_block(who, "the gradient must have the shape of the parameters", block, blocks, params, grad);
 }
 
-/// A gradient may be the very memory of its parameters (that of ½‖θ‖²), but not lie across them.
+/// A gradient may be the very memory of its n parameters (that of ½‖θ‖²), but not lie across them.
 template <FloatingPoint Scalar>
-void check_gradient(std::span<Scalar> params, std::span<const Scalar> grad, std::size_t block, std::string_view who) {
-  if (overlap(params, grad) && params.data() != grad.data()) throw_overlap(who, block, block, true);
+void check_gradient(const Scalar* params, const Scalar* grad, std::size_t n, std::size_t block, std::string_view who) {
+  const std::less<const Scalar*> before;
+  if (params != grad && before(params, grad + n) && before(grad, params + n)) throw_overlap(who, block, block, true);
 }
 
-template <class T>
-inline constexpr bool is_matrix_type = false;
-template <EigenDense T>
-inline constexpr bool is_matrix_type<T> = !T::IsVectorAtCompileTime;
-template <class T>
-inline constexpr bool is_row_major = false;
-template <EigenDense T>
-inline constexpr bool is_row_major<T> = T::IsRowMajor;
+/// True of the types of two matrices, if one is stored by rows and the other by columns.
+template <class P, class G>
+inline constexpr bool in_other_order = false;
+template <EigenDense P, EigenDense G>
+inline constexpr bool in_other_order<P, G> =
+    !P::IsVectorAtCompileTime && !G::IsVectorAtCompileTime && bool(P::IsRowMajor) != bool(G::IsRowMajor);
 
 /// Member by member: a copy of a struct right after it was written waits for the store buffer.
 template <class Element>
@@ -78,22 +73,17 @@ class BlockWithGradient {
   BlockWithGradient(P& params, const G& grad, std::string_view who) {
     const auto block = block_of(params, who);
     put(block_, block);
-    if constexpr (narrow_index) require_indexable(block.shape.size(), who);
-    const auto check_shape = [&](const BlockShape& got) {
-      if (fits(block_.shape, got)) return;
-      throw_bad_block(who, "the gradient must have the shape of the parameters", 0, 1, block_.shape, got);
-    };
+    require_indexable(block.shape.size(), who);
     if constexpr (EigenDense<G>) {
-      check_shape({static_cast<std::size_t>(grad.rows()), static_cast<std::size_t>(grad.cols()), G::IsRowMajor});
-      constexpr bool both_matrices = is_matrix_type<P> && is_matrix_type<G>;
-      constexpr bool row_major = both_matrices ? is_row_major<P> : is_row_major<G>;
-      view<row_major == is_row_major<G>, row_major>(grad);
+      const auto rows = static_cast<std::size_t>(grad.rows());
+      require_fit(block.shape, {rows, static_cast<std::size_t>(grad.cols()), G::IsRowMajor}, 0, 1, who);
+      view<in_other_order<P, G>>(grad);
     } else {
       const auto given = block_of(grad, who);
-      check_shape(given.shape);
+      require_fit(block.shape, given.shape, 0, 1, who);
       block_.grad = given.data;
     }
-    check_gradient(block.flat(), std::span(static_cast<const Scalar*>(block_.grad), block_.shape.size()), 0, who);
+    check_gradient(block.data, static_cast<const Scalar*>(block_.grad), block.shape.size(), 0, who);
   }
   BlockWithGradient(const BlockWithGradient&) = delete;
   BlockWithGradient& operator=(const BlockWithGradient&) = delete;
@@ -101,19 +91,17 @@ class BlockWithGradient {
   [[nodiscard]] BlockRef& block() noexcept { return block_; }
 
  private:
-  template <bool SameOrder, bool RowMajor, class G>
+  template <bool Reorder, class G>
   void view(const G& grad) {
-    if constexpr (SameOrder && EigenMemory<G>) {
+    if constexpr (!Reorder && EigenMemory<G>) {
       if (is_contiguous(grad)) {
         block_.grad = grad.data();
         return;
       }
     }
-    // Eigen refuses row-major columns and column-major rows, so a vector keeps its own order.
-    constexpr bool row_major = G::IsVectorAtCompileTime ? bool(G::IsRowMajor) : RowMajor;
-    using Evaluated =
-        Eigen::Matrix<Scalar, G::RowsAtCompileTime == 1 ? 1 : Eigen::Dynamic,
-                      G::ColsAtCompileTime == 1 ? 1 : Eigen::Dynamic, row_major ? Eigen::RowMajor : Eigen::ColMajor>;
+    using Evaluated = Eigen::Matrix<Scalar, G::RowsAtCompileTime == 1 ? 1 : Eigen::Dynamic,
+                                    G::ColsAtCompileTime == 1 ? 1 : Eigen::Dynamic,
+                                    bool(G::IsRowMajor) != Reorder ? Eigen::RowMajor : Eigen::ColMajor>;
     evaluated_.resize(grad.size());
     Eigen::Map<Evaluated>(evaluated_.data(), grad.rows(), grad.cols()) = grad.derived();
     block_.grad = evaluated_.data();
@@ -151,7 +139,8 @@ constexpr bool explain_step() {
 /// allocates, and that blocks are compared with each other only when one has moved.
 class BlockList {
  public:
-  /// Looks at a set of parameters and at its gradient. Throws std::invalid_argument where they do not fit.
+  /// Looks at a set of parameters and at its gradient; what is only read is its own. Throws std::invalid_argument where
+  /// they do not fit.
   template <detail::Blocks P, detail::Blocks G>
   void look(P& params, const G& grad, std::string_view who) {
     const std::size_t n = std::ranges::size(params);
@@ -159,29 +148,23 @@ class BlockList {
       detail::throw_bad_size(who, "the gradient must have as many blocks as the parameters,", n,
                              std::ranges::size(grad));
     }
-    resize(n);
+    blocks_.resize(n);
     std::size_t offset = 0;
     for (std::size_t i = 0; i < n; ++i) {
       const auto p = detail::block_at(params, i, who);
       const auto g = detail::block_at(grad, i, who);
-      check_shapes(i, n, p.shape, g.shape, who);
-      detail::check_gradient(p.flat(), std::span<const scalar_of<P&>>(g.flat()), i, who);
-      put(i, {p.data, g.data, p.shape, offset});
+      detail::require_fit(p.shape, g.shape, i, n, who);
+      if (detail::is_matrix(g.shape) && p.shape.row_major != g.shape.row_major) {
+        detail::throw_bad_argument(
+            who, "the gradient of block " + std::to_string(i) + " must be stored in the order of the parameters");
+      }
+      detail::check_gradient(p.data, g.data, p.shape.size(), i, who);
+      BlockRef& known = blocks_[i];
+      apart_ = apart_ && known.params == p.data && known.grad == g.data && known.shape.size() == p.shape.size();
+      known = {const_cast<scalar_of<P&>*>(p.data), g.data, p.shape, offset};
       offset += p.shape.size();
     }
-    if constexpr (detail::narrow_index) detail::require_indexable(offset, who);
-  }
-  /// The same of parameters that are only read.
-  template <detail::Blocks P>
-  void look(const P& params, std::string_view who) {
-    resize(std::ranges::size(params));
-    std::size_t offset = 0;
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      const auto p = detail::block_at(params, i, who);
-      put(i, {const_cast<scalar_of<const P&>*>(p.data), p.data, p.shape, offset});
-      offset += p.shape.size();
-    }
-    if constexpr (detail::narrow_index) detail::require_indexable(offset, who);
+    detail::require_indexable(offset, who);
   }
 
   [[nodiscard]] BlockRef* data() noexcept { return blocks_.data(); }
@@ -193,79 +176,43 @@ class BlockList {
   }
 
  private:
-  void resize(std::size_t n) {
-    if (blocks_.size() == n) return;
-    blocks_.assign(n, {});
-    apart_ = false;
-  }
-  void put(std::size_t i, const BlockRef& block) noexcept {
-    const BlockRef& known = blocks_[i];
-    if (known.params != block.params || known.grad != block.grad || known.shape.size() != block.shape.size()) {
-      apart_ = false;
-    }
-    blocks_[i] = block;
-  }
-  static void check_shapes(std::size_t i, std::size_t n, const BlockShape& params, const BlockShape& grad,
-                           std::string_view who) {
-    if (!detail::fits(params, grad)) {
-      detail::throw_bad_block(who, "the gradient must have the shape of the parameters", i, n, params, grad);
-    }
-    if (detail::is_matrix(params) && detail::is_matrix(grad) && params.row_major != grad.row_major) {
-      detail::throw_bad_argument(
-          who, "the gradient of block " + std::to_string(i) + " must be stored in the order of the parameters");
-    }
-  }
-
-  [[gnu::noinline]] void check_apart(std::size_t size_of_scalar, std::string_view who) {
-    stretches_.clear();
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      const std::size_t bytes = blocks_[i].shape.size() * size_of_scalar;
-      if (bytes == 0) continue;
-      for (const bool gradient : {false, true}) {
-        const auto* const begin = static_cast<const std::byte*>(gradient ? blocks_[i].grad : blocks_[i].params);
-        stretches_.push_back({begin, begin + bytes, i, gradient});
-      }
-    }
-    check_stretches(who);
-    apart_ = true;
-  }
-
   struct Stretch {
-    const void *begin, *end;
+    const std::byte *begin, *end;
     std::size_t block;
     bool gradient;
   };
 
-  /// In order of their begins, a stretch overlaps one before it if the one that reaches furthest.
-  void check_stretches(std::string_view who) {
+  /// Finds overlaps in one pass over all stretches of memory in order of their begins. A gradient is either the very
+  /// memory of its own block, and then need not be looked at, or apart from it.
+  [[gnu::noinline]] void check_apart(std::size_t size_of_scalar, std::string_view who) {
+    stretches_.clear();
+    stretches_.reserve(2 * blocks_.size());
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      const BlockRef& block = blocks_[i];
+      const std::size_t bytes = block.shape.size() * size_of_scalar;
+      const auto add = [&](const void* data, bool gradient) {
+        const auto* const begin = static_cast<const std::byte*>(data);
+        stretches_.push_back({begin, begin + bytes, i, gradient});
+      };
+      if (bytes == 0) continue;
+      add(block.params, false);
+      if (block.grad != block.params) add(block.grad, true);
+    }
     const std::less<const void*> before;
-    std::sort(stretches_.begin(), stretches_.end(),
-              [&](const Stretch& a, const Stretch& b) { return before(a.begin, b.begin); });
-    const Stretch* params = nullptr;
-    const Stretch* gradient = nullptr;         // of the gradients so far, the one that reaches furthest,
-    const Stretch* second_gradient = nullptr;  // and the one that does after it
-    const auto reaches = [&](const Stretch* a, const Stretch& b) {
-      return a && a->block != b.block && before(b.begin, a->end);
-    };
-    const auto further = [&](const Stretch* a, const Stretch* b) { return !a || before(a->end, b->end) ? b : a; };
+    std::ranges::sort(stretches_, before, &Stretch::begin);
+    const Stretch* params = nullptr;  // of those so far, the one that reaches furthest
+    const Stretch* gradient = nullptr;
+    const auto reaches = [&](const Stretch* a, const Stretch& b) { return a && before(b.begin, a->end); };
     for (const Stretch& each : stretches_) {
       if (reaches(params, each)) {
         if (each.gradient) detail::throw_overlap(who, each.block, params->block, true);
         detail::throw_overlap(who, std::max(each.block, params->block), std::min(each.block, params->block), false);
       }
-      if (each.gradient) {
-        if (further(gradient, &each) == &each) {
-          second_gradient = gradient;
-          gradient = &each;
-        } else {
-          second_gradient = further(second_gradient, &each);
-        }
-      } else {
-        if (reaches(gradient, each)) detail::throw_overlap(who, gradient->block, each.block, true);
-        if (reaches(second_gradient, each)) detail::throw_overlap(who, second_gradient->block, each.block, true);
-        params = further(params, &each);
-      }
+      if (!each.gradient && reaches(gradient, each)) detail::throw_overlap(who, gradient->block, each.block, true);
+      const Stretch*& furthest = each.gradient ? gradient : params;
+      if (!furthest || before(furthest->end, each.end)) furthest = &each;
     }
+    apart_ = true;
   }
 
   std::vector<BlockRef> blocks_;

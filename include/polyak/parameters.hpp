@@ -11,13 +11,13 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
 
 /// Flat views over what users hold. Everything in polyak works coordinate by coordinate, so a matrix, a Map or a
-/// std::vector is its coordinates in storage order, and a set of them is one after the other; nothing is copied. Longer
-/// than most headers: every type that users hold weights in is told here from what is none.
+/// std::vector is its coordinates in storage order, and a set of them is one after the other; nothing is copied.
 
 namespace polyak {
 
@@ -32,76 +32,48 @@ concept EigenDense = requires(const std::remove_cvref_t<T>& t) { detail::match_d
 
 namespace detail {
 
-template <class T>
-inline constexpr bool is_plain_eigen = false;
-template <EigenDense T>
-inline constexpr bool is_plain_eigen<T> = std::derived_from<T, Eigen::PlainObjectBase<T>>;
-
 /// False where the type itself says that neighbouring coordinates do not touch in memory.
 template <class D>
 inline constexpr bool may_be_contiguous = [] {
-  constexpr auto dynamic = Eigen::Dynamic;
   constexpr int inner = D::InnerStrideAtCompileTime;
   constexpr int outer = D::OuterStrideAtCompileTime;
   constexpr int inner_size = D::InnerSizeAtCompileTime;
-  if (inner != 1 && inner != dynamic) return false;
-  return D::IsVectorAtCompileTime || outer == dynamic || inner_size == dynamic || outer == inner_size;
+  if (inner != 1 && inner != Eigen::Dynamic) return false;
+  return D::IsVectorAtCompileTime || outer == Eigen::Dynamic || inner_size == Eigen::Dynamic || outer == inner_size;
 }();
 
 template <class T>
 concept EigenMemory = EigenDense<T> && ((int(std::remove_cvref_t<T>::Flags) & Eigen::DirectAccessBit) != 0) &&
                       may_be_contiguous<std::remove_cvref_t<T>>;
 
+/// What lies in the memory of an Eigen object or of a range; const if it cannot be written to.
 template <class T>
-concept ContiguousRange = !EigenDense<T> && std::ranges::contiguous_range<T> && std::ranges::sized_range<T>;
-
-template <class T>
-struct pointer_to;
-template <EigenMemory T>
-struct pointer_to<T> {
-  using type = decltype(std::declval<std::remove_reference_t<T>&>().data());
-};
-template <ContiguousRange T>
-struct pointer_to<T> {
-  using type = decltype(std::ranges::data(std::declval<std::remove_reference_t<T>&>()));
-};
-
-template <class T>
-using pointee_t = std::remove_pointer_t<typename pointer_to<T>::type>;
+using pointee_t = std::remove_pointer_t<decltype(std::ranges::data(std::declval<std::remove_reference_t<T>&>()))>;
 
 template <class T>
 concept Scalars =
-    (EigenMemory<T> ||
-     ContiguousRange<T>)&&FloatingPoint<std::remove_cv_t<std::remove_pointer_t<typename pointer_to<T>::type>>>;
+    (EigenMemory<T> || (!EigenDense<T> && std::ranges::contiguous_range<T> && std::ranges::sized_range<T>)) &&
+    FloatingPoint<std::remove_cv_t<pointee_t<T>>>;
 
-/// True for what outlives the call although the object handed over is a temporary: a Map, a block, a span.
+/// What outlives the call: no temporary, or one that only refers to its scalars, as a Map, a block or a span.
 template <class T>
-inline constexpr bool is_view = [] {
-  if constexpr (EigenDense<T>) {
-    return !is_plain_eigen<std::remove_cvref_t<T>>;
-  } else {
-    return std::ranges::borrowed_range<T>;
-  }
-}();
+concept OutlivesCall =
+    std::is_lvalue_reference_v<T> || std::ranges::borrowed_range<T> ||
+    (EigenDense<T> && !std::derived_from<std::remove_cv_t<T>, Eigen::PlainObjectBase<std::remove_cv_t<T>>>);
 
 inline constexpr std::size_t only_block = static_cast<std::size_t>(-1);
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_strided(std::string_view who, std::size_t block,
                                                                  Eigen::Index inner, Eigen::Index outer) {
   const std::string what = block == only_block ? "a view of parameters" : "block " + std::to_string(block);
-  throw std::invalid_argument(std::string(who).append(": ").append(what) + " must be contiguous, got inner stride " +
-                              std::to_string(inner) + ", outer stride " + std::to_string(outer));
+  throw_bad_argument(who, what + " must be contiguous, got inner stride " + std::to_string(inner) + ", outer stride " +
+                              std::to_string(outer));
 }
 
 template <EigenMemory D>
 [[nodiscard]] bool is_contiguous(const D& m) noexcept {
   if (m.size() <= 1) return true;
-  if (m.innerStride() != 1) return false;
-  if constexpr (D::IsVectorAtCompileTime) {
-    return true;
-  } else {
-    return m.outerSize() <= 1 || m.outerStride() == m.innerSize();
-  }
+  return m.innerStride() == 1 && (m.outerSize() <= 1 || m.outerStride() == m.innerSize());
 }
 
 /// One block: where its scalars lie, and in what shape.
@@ -115,7 +87,7 @@ struct Block {
 
 template <Scalars P>
 [[nodiscard]] auto block_of(P&& params, std::string_view who, std::size_t i = only_block) {
-  using Element = std::remove_pointer_t<typename pointer_to<P>::type>;
+  using Element = pointee_t<P>;
   if constexpr (EigenDense<P>) {
     if (!is_contiguous(params)) throw_strided(who, i, params.innerStride(), params.outerStride());
     const auto rows = static_cast<std::size_t>(params.rows());
@@ -138,27 +110,21 @@ template <class Element, std::size_t N>
 class ParameterSet {
  public:
   /// Throws std::invalid_argument for a block that is strided.
-  template <detail::Scalars... P>
-    requires(sizeof...(P) == N)
-  explicit ParameterSet(P&&... blocks) {
-    static_assert(((std::is_lvalue_reference_v<P> || detail::is_view<P>)&&...),
-                  "polyak::ParameterSet: a temporary would be gone before the set is used");
-    static_assert((std::same_as<std::remove_const_t<detail::pointee_t<P>>, std::remove_const_t<Element>> && ...),
-                  "polyak::ParameterSet: the blocks of a set have one scalar");
-    std::size_t i = 0;
-    ((blocks_[i] = block_of(blocks, i), ++i), ...);
-  }
-  /// Says what is wrong with such blocks.
   template <class... P>
-    requires(sizeof...(P) == N && !(detail::Scalars<P> && ...) &&
-             !(detail::is_parameter_set<std::remove_cvref_t<P>> || ...) &&
-             !(std::same_as<std::remove_cvref_t<P>, std::array<detail::Block<Element>, N>> || ...))
-  explicit ParameterSet(P&&...) {
+    requires(sizeof...(P) == N && !(detail::is_parameter_set<std::remove_cvref_t<P>> || ...))
+  explicit ParameterSet(P&&... params) {
     static_assert((detail::Scalars<P> && ...),
                   "polyak::ParameterSet: a block is scalars in memory, not an expression and not strided by its type");
+    if constexpr ((detail::Scalars<P> && ...)) {
+      static_assert((detail::OutlivesCall<P> && ...),
+                    "polyak::ParameterSet: a temporary would be gone before the set is used");
+      static_assert((std::same_as<std::remove_const_t<detail::pointee_t<P>>, std::remove_const_t<Element>> && ...),
+                    "polyak::ParameterSet: the blocks of a set have one scalar");
+      std::size_t i = 0;
+      const auto add = [&](const auto& block) { blocks_[i++] = {block.data, block.shape}; };
+      (add(detail::block_of(params, "polyak::ParameterSet", i)), ...);
+    }
   }
-
-  explicit ParameterSet(const std::array<detail::Block<Element>, N>& blocks) noexcept : blocks_(blocks) {}
 
   [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
   [[nodiscard]] const detail::Block<Element>& operator[](std::size_t i) const noexcept { return blocks_[i]; }
@@ -166,17 +132,17 @@ class ParameterSet {
   /// A set of blocks of the same shapes that lie one after the other from `data` on.
   template <class Other>
   [[nodiscard]] ParameterSet<Other, N> like(Other* data) const noexcept {
-    std::array<detail::Block<Other>, N> blocks;
-    for (std::size_t i = 0; i < N; data += blocks_[i++].shape.size()) blocks[i] = {data, blocks_[i].shape};
-    return ParameterSet<Other, N>(blocks);
+    ParameterSet<Other, N> set;
+    for (std::size_t i = 0; i < N; data += blocks_[i++].shape.size()) set.blocks_[i] = {data, blocks_[i].shape};
+    return set;
   }
 
  private:
-  template <class P>
-  static detail::Block<Element> block_of(P& params, std::size_t i) {
-    const auto block = detail::block_of(params, "polyak::ParameterSet", i);
-    return {block.data, block.shape};
-  }
+  template <class, std::size_t>
+  friend class ParameterSet;
+  ParameterSet()
+    requires(N > 0)
+  = default;
 
   std::array<detail::Block<Element>, N> blocks_;
 };
@@ -197,33 +163,9 @@ inline constexpr bool is_parameter_set<ParameterSet<Element, N>> = true;
 
 /// What comes out of a range must not vanish with the iterator.
 template <class T>
-concept Blocks =
-    is_parameter_set<std::remove_cvref_t<T>> ||
-    (!EigenDense<T> && std::ranges::random_access_range<T> && std::ranges::sized_range<T> &&
-     Scalars<std::ranges::range_reference_t<T>> &&
-     (std::is_lvalue_reference_v<std::ranges::range_reference_t<T>> || is_view<std::ranges::range_reference_t<T>>));
-
-template <Blocks T>
-[[nodiscard]] auto block_at(T& set, std::size_t i, std::string_view who) {
-  if constexpr (is_parameter_set<std::remove_const_t<T>>) {
-    return set[i];
-  } else {
-    return block_of(std::ranges::begin(set)[static_cast<std::ranges::range_difference_t<T>>(i)], who, i);
-  }
-}
-
-template <class T>
-struct element_of;
-template <Scalars T>
-struct element_of<T> {
-  using type = std::remove_pointer_t<typename pointer_to<T>::type>;
-};
-template <Blocks T>
-struct element_of<T> {
-  using type = std::remove_pointer_t<decltype(block_at(std::declval<std::remove_reference_t<T>&>(), 0, "").data)>;
-};
-template <class T>
-using element_t = typename element_of<T>::type;
+concept Blocks = is_parameter_set<std::remove_cvref_t<T>> ||
+                 (!EigenDense<T> && std::ranges::random_access_range<T> && std::ranges::sized_range<T> &&
+                  Scalars<std::ranges::range_reference_t<T>> && OutlivesCall<std::ranges::range_reference_t<T>>);
 
 }  // namespace detail
 
@@ -232,10 +174,43 @@ using element_t = typename element_of<T>::type;
 template <class T>
 concept ReadableParameters = detail::Scalars<T> || detail::Blocks<T>;
 
+namespace detail {
+
+/// How many blocks parameters have: one, if they are no set.
+template <ReadableParameters P>
+[[nodiscard]] std::size_t count_blocks(P& params) {
+  if constexpr (Scalars<P&>) {
+    return 1;
+  } else {
+    return std::ranges::size(params);
+  }
+}
+
+template <ReadableParameters P>
+[[nodiscard]] auto block_at(P& params, std::size_t i, std::string_view who) {
+  if constexpr (Scalars<P&>) {
+    return block_of(params, who);
+  } else if constexpr (is_parameter_set<std::remove_const_t<P>>) {
+    return params[i];
+  } else {
+    return block_of(std::ranges::begin(params)[static_cast<std::ranges::range_difference_t<P>>(i)], who, i);
+  }
+}
+
+/// A struct, since without one GCC 12 takes the type for another in a lambda of a template.
+template <class T>
+struct element_of {
+  using type = std::remove_pointer_t<decltype(block_at(std::declval<std::remove_reference_t<T>&>(), 0, "").data)>;
+};
+template <class T>
+using element_t = typename element_of<T>::type;
+
+}  // namespace detail
+
 /// Parameters are readable, writable, and more than a temporary about to vanish.
 template <class T>
 concept Parameters = ReadableParameters<T> && !std::is_const_v<detail::element_t<T>> &&
-                     (std::is_lvalue_reference_v<T> || detail::is_parameter_set<T> || detail::is_view<T>);
+                     (detail::is_parameter_set<T> || detail::OutlivesCall<T>);
 
 template <ReadableParameters T>
 using scalar_of = std::remove_const_t<detail::element_t<T>>;
@@ -249,9 +224,9 @@ concept ParametersOf = Parameters<T> && std::same_as<scalar_of<T>, Scalar>;
 template <class G, class P>
 concept GradientOf =
     Parameters<P> &&
-    ((detail::Scalars<P> && ((EigenDense<G> && std::same_as<typename G::Scalar, scalar_of<P>>) ||
-                             (detail::Scalars<const G&> && std::same_as<scalar_of<const G&>, scalar_of<P>>))) ||
-     (detail::Blocks<P> && detail::Blocks<const G&> && std::same_as<scalar_of<const G&>, scalar_of<P>>));
+    ((detail::Scalars<P> && EigenDense<G> && std::same_as<typename G::Scalar, scalar_of<P>>) ||
+     (ReadableParameters<const G&> &&
+      (detail::Scalars<const G&> == detail::Scalars<P>)&&std::same_as<scalar_of<const G&>, scalar_of<P>>));
 
 /// The coordinates of one block in storage order, as a std::span. Throws std::invalid_argument, in the name of `who`,
 /// for a strided view; what is strided by its type does not compile. O(1).
@@ -262,12 +237,12 @@ template <detail::Scalars P>
 
 namespace detail {
 
-/// Whether Eigen's index has been made so narrow that memory can have more scalars than it can count.
-inline constexpr bool narrow_index = sizeof(Eigen::Index) < sizeof(std::size_t);
-
+/// Eigen's index may have been made so narrow that memory can have more scalars than it can count.
 inline void require_indexable(std::size_t size, std::string_view who) {
-  constexpr auto most = static_cast<std::size_t>(std::numeric_limits<Eigen::Index>::max());
-  if (size > most) throw_bad_size(who, "Eigen::Index limits the number of parameters to", most, size);
+  if constexpr (sizeof(Eigen::Index) < sizeof(std::size_t)) {
+    constexpr auto most = static_cast<std::size_t>(std::numeric_limits<Eigen::Index>::max());
+    if (size > most) throw_bad_size(who, "Eigen::Index limits the number of parameters to", most, size);
+  }
 }
 
 /// The shapes of the blocks of parameters, one after the other.
@@ -276,23 +251,11 @@ class ShapesOf {
  public:
   ShapesOf(const P& params, std::string_view who) : params_(params), who_(who) {
     for (std::size_t i = 0; i < blocks(); ++i) size_ += shape(i).size();
-    if constexpr (narrow_index) require_indexable(size_, who);
+    require_indexable(size_, who);
   }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::size_t blocks() const noexcept {
-    if constexpr (Scalars<const P&>) {
-      return 1;
-    } else {
-      return std::ranges::size(params_);
-    }
-  }
-  [[nodiscard]] BlockShape shape(std::size_t i) const {
-    if constexpr (Scalars<const P&>) {
-      return block_of(params_, who_).shape;
-    } else {
-      return block_at(params_, i, who_).shape;
-    }
-  }
+  [[nodiscard]] std::size_t blocks() const noexcept { return count_blocks(params_); }
+  [[nodiscard]] BlockShape shape(std::size_t i) const { return block_at(params_, i, who_).shape; }
 
  private:
   const P& params_;
@@ -303,15 +266,11 @@ class ShapesOf {
 /// Calls f(offset, span) for every block.
 template <ReadableParameters P, class F>
 void for_each_block(P& params, std::string_view who, F f) {
-  if constexpr (Scalars<P&>) {
-    f(std::size_t{0}, flat(params, who));
-  } else {
-    std::size_t offset = 0;
-    for (std::size_t i = 0; i < std::ranges::size(params); ++i) {
-      const auto block = block_at(params, i, who).flat();
-      f(offset, block);
-      offset += block.size();
-    }
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < count_blocks(params); ++i) {
+    const auto block = block_at(params, i, who).flat();
+    f(offset, block);
+    offset += block.size();
   }
 }
 

@@ -245,13 +245,13 @@ void read(BlockList& list, const P& params, std::string_view who, const F& f) {
   using Scalar = scalar_of<const P&>;
   if constexpr (Scalars<const P&>) {
     const auto block = block_of(params, who);
-    if constexpr (narrow_index) require_indexable(block.shape.size(), who);
+    require_indexable(block.shape.size(), who);
     BlockRef only;
     put(only, block);
     only.grad = block.data;
     f(StepView<Scalar>(only));
   } else {
-    list.look(params, who);
+    list.look(params, params, who);
     f(StepView<Scalar>(list));
   }
 }

@@ -99,12 +99,11 @@ class Average {
     using Matrix = Eigen::Matrix<shadow_type, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
     using Strides = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
     const shadow_type* data = average().data();
-    const auto& shapes = layout_.shapes();
-    if (i >= shapes.size()) detail::throw_bad_size(name_, "block must be below", shapes.size(), i);
-    for (std::size_t j = 0; j < i; ++j) data += shapes[j].size();
-    const auto rows = static_cast<Eigen::Index>(shapes[i].rows);
-    const auto cols = static_cast<Eigen::Index>(shapes[i].cols);
-    const Strides strides = shapes[i].row_major ? Strides(1, cols) : Strides(rows, 1);
+    if (i >= layout_.blocks()) detail::throw_bad_size(name_, "block must be below", layout_.blocks(), i);
+    for (std::size_t j = 0; j < i; ++j) data += layout_.shape(j).size();
+    const auto rows = static_cast<Eigen::Index>(layout_.shape(i).rows);
+    const auto cols = static_cast<Eigen::Index>(layout_.shape(i).cols);
+    const Strides strides = layout_.shape(i).row_major ? Strides(1, cols) : Strides(rows, 1);
     return Eigen::Map<const Matrix, Eigen::Unaligned, Strides>(data, rows, cols, strides);
   }
 

@@ -3,9 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "polyak/concepts.hpp"
@@ -36,24 +34,29 @@ class KnownLayout {
   [[nodiscard]] std::size_t blocks() const noexcept { return shapes_.size(); }
   [[nodiscard]] const BlockShape& shape(std::size_t i) const noexcept { return shapes_[i]; }
 
+  /// Loads into a layout that is new.
   template <class Archive>
   void serialize(Archive& archive, std::string_view who) {
     std::uint64_t count = shapes_.size();
     serialize_value(archive, count);
-    if constexpr (is_loading<Archive>) {
-      KnownLayout loaded;
-      for (std::uint64_t i = 0; i < count; ++i) {
-        BlockShape shape;
-        serialize_shape(archive, shape);
-        loaded.add(shape, who);
+    constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
+    for (std::uint64_t i = 0; i < count; ++i) {
+      BlockShape shape;
+      if constexpr (!is_loading<Archive>) shape = shapes_[i];
+      std::uint64_t rows = shape.rows, cols = shape.cols;
+      serialize_value(archive, rows);
+      serialize_value(archive, cols);
+      serialize_value(archive, shape.row_major);
+      if constexpr (is_loading<Archive>) {
+        shape.rows = static_cast<std::size_t>(rows);
+        shape.cols = static_cast<std::size_t>(cols);
+        if (shape.cols != 0 && shape.rows > most / shape.cols) throw_damaged(who, "a block is too large");
+        if (shape.size() > most - size_) throw_damaged(who, "its blocks are too large");
+        shapes_.push_back(shape);
+        size_ += shape.size();
       }
-      *this = std::move(loaded);
-    } else {
-      for (BlockShape& shape : shapes_) serialize_shape(archive, shape);
     }
   }
-
-  [[nodiscard]] const std::vector<BlockShape>& shapes() const noexcept { return shapes_; }
 
  private:
   template <class Shapes>
@@ -68,25 +71,6 @@ class KnownLayout {
         throw_bad_block(who, "parameters must keep the size", i, shapes_.size(), shapes_[i], got);
       }
     }
-  }
-
-  template <class Archive>
-  static void serialize_shape(Archive& archive, BlockShape& shape) {
-    std::uint64_t rows = shape.rows, cols = shape.cols;
-    serialize_value(archive, rows);
-    serialize_value(archive, cols);
-    serialize_value(archive, shape.row_major);
-    if constexpr (is_loading<Archive>) {
-      shape.rows = static_cast<std::size_t>(rows);
-      shape.cols = static_cast<std::size_t>(cols);
-    }
-  }
-  void add(const BlockShape& shape, std::string_view who) {
-    constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
-    if (shape.cols != 0 && shape.rows > most / shape.cols) throw_damaged(who, "a block is too large");
-    if (shape.size() > most - size_) throw_damaged(who, "its blocks are too large");
-    shapes_.push_back(shape);
-    size_ += shape.size();
   }
 
   std::size_t size_ = 0;

@@ -52,33 +52,6 @@ template <FloatingPoint Scalar>
 /// Coordinates that are worth a thread: for fewer, waking it costs more than it saves.
 inline constexpr std::size_t grain = std::size_t{1} << 17;
 
-/// As many threads as OpenMP would take, but one where a thread of a team asks: the others have work of their own.
-[[nodiscard]] inline std::size_t threads_for(std::size_t n) noexcept {
-  if (n < 2 * grain || omp_in_parallel()) return 1;
-  return std::min(static_cast<std::size_t>(omp_get_max_threads()), n / grain);
-}
-
-/// Calls f with every share of n coordinates. All threads round, and flush subnormals, as the calling one does, which
-/// is told of their floating-point exceptions.
-template <class F>
-void in_shares(std::size_t n, const F& f) noexcept {
-  const std::size_t threads = threads_for(n);
-  if (threads <= 1) return f(Share{});
-  std::fenv_t mode;
-  std::fegetenv(&mode);
-  int raised = 0;
-#pragma omp parallel num_threads(static_cast<int>(threads)) reduction(| : raised)
-  {
-    std::fenv_t own;
-    std::fegetenv(&own);
-    std::fesetenv(&mode);
-    f(Share{static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads())});
-    raised = std::fetestexcept(FE_ALL_EXCEPT);
-    std::fesetenv(&own);
-  }
-  std::feraiseexcept(raised);
-}
-
 /// Calls f while no other thread of the team does.
 template <class F>
 void one_at_a_time(const F& f) noexcept {
@@ -87,15 +60,32 @@ void one_at_a_time(const F& f) noexcept {
 }
 
 /// Calls for_each_block(f) by several threads, each with an f that calls body(stretch) for its share of every block of
-/// Scalars. A block has offset, size() and sub(from, n).
+/// Scalars; by one where a thread of a team asks: the others have work of their own. A block has offset, params and
+/// sub(from, n). All threads round, and flush subnormals, as the calling one does, which is told of their
+/// floating-point exceptions.
 template <FloatingPoint Scalar, class ForEachBlock, class Body>
 void in_parts(std::size_t size, const ForEachBlock& for_each_block, const Body& body) noexcept {
-  in_shares(size, [&](Share share) {
+  const auto take = [&](Share share) {
     for_each_block([&](const auto& block) {
       const Part part = part_of<Scalar>(share, size, block.offset, block.params.size());
       if (part.from < part.to) body(block.sub(part.from, part.to - part.from));
     });
-  });
+  };
+  if (size < 2 * grain || omp_in_parallel() || omp_get_max_threads() <= 1) return take({});
+  const std::size_t threads = std::min(static_cast<std::size_t>(omp_get_max_threads()), size / grain);
+  std::fenv_t mode;
+  std::fegetenv(&mode);
+  int raised = 0;
+#pragma omp parallel num_threads(static_cast<int>(threads)) reduction(| : raised)
+  {
+    std::fenv_t own;
+    std::fegetenv(&own);
+    std::fesetenv(&mode);
+    take({static_cast<std::size_t>(omp_get_thread_num()), static_cast<std::size_t>(omp_get_num_threads())});
+    raised = std::fetestexcept(FE_ALL_EXCEPT);
+    std::fesetenv(&own);
+  }
+  std::feraiseexcept(raised);
 }
 
 #else

@@ -4,30 +4,29 @@
 
 namespace polyak::detail {
 
+template <class Optimizer>
+concept SaysScalar = FloatingPoint<typename Optimizer::scalar_type>;
+
 /// An optimizer's scalar, if it says one, for what wraps the optimizer to say as well.
 template <class Optimizer>
 struct ScalarOfOptimizer {};
-template <class Optimizer>
-  requires FloatingPoint<typename Optimizer::scalar_type>
+template <SaysScalar Optimizer>
 struct ScalarOfOptimizer<Optimizer> {
   using scalar_type = typename Optimizer::scalar_type;
 };
 
 template <class Optimizer, class Otherwise>
 struct ScalarOr {
-  using type = Otherwise;
+  using scalar_type = Otherwise;
 };
-template <class Optimizer, class Otherwise>
-  requires FloatingPoint<typename Optimizer::scalar_type>
-struct ScalarOr<Optimizer, Otherwise> {
-  using type = typename Optimizer::scalar_type;
-};
+template <SaysScalar Optimizer, class Otherwise>
+struct ScalarOr<Optimizer, Otherwise> : ScalarOfOptimizer<Optimizer> {};
 template <class Optimizer>
-using scalar_or_double = typename ScalarOr<Optimizer, double>::type;
+using scalar_or_double = typename ScalarOr<Optimizer, double>::scalar_type;
 
 /// Stands for the scalar of an optimizer that does not say it.
 struct AnyScalar {};
 template <class Optimizer>
-using scalar_or_any = typename ScalarOr<Optimizer, AnyScalar>::type;
+using scalar_or_any = typename ScalarOr<Optimizer, AnyScalar>::scalar_type;
 
 }  // namespace polyak::detail
