@@ -2,9 +2,14 @@
 
 #include <cmath>
 #include <concepts>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
+#include "polyak/averagers/compensated.hpp"
 #include "polyak/concepts.hpp"
+#include "polyak/detail/errors.hpp"
 #include "polyak/detail/serialize.hpp"
 
 namespace polyak {
@@ -19,20 +24,53 @@ concept GainAverager = std::copy_constructible<A> && requires(const A& averager)
 
 namespace detail {
 
+/// The gains of an average that is kept in the lag form, and what they tell of it.
+template <class Averager>
+class LagGains {
+  static_assert(
+      GainAverager<Averager>,
+      "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
+  static_assert(!names_compensated<Averager>,
+                "polyak: sparse averages are kept in a form of their own, which Compensated does nothing for");
+
+ public:
+  [[nodiscard]] bool has_average() const noexcept { return count() > 0; }
+  /// Iterates folded in, and what the average is made of: see Averager.
+  [[nodiscard]] std::uint64_t count() const noexcept { return gains_.count(); }
+  [[nodiscard]] double effective_sample_size() const noexcept { return gains_.effective_sample_size(); }
+  [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
+  [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
+
+ protected:
+  explicit LagGains(const Averager& averager) : gains_(averager.gains()) {}
+  void require_average(std::string_view who) const {
+    if (!has_average()) throw_bad_order(who, "there is no average before the first fold");
+  }
+
+  std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())> gains_;
+};
+
 /// The scalars of the lag form: the weights are θ = c v, their average is s = b v + a u. A step that moves a coordinate
 /// by δ adds δ/c to v and −(b/a) δ/c to u, and so leaves s as it was. To shrink all weights changes c alone; to fold,
 /// by any gain, changes a and b alone. So a step writes only the coordinates with δ ≠ 0. (For the uniform mean: Xu
 /// 2011; Bottou 2012.)
 class Lag {
  public:
-  [[nodiscard]] double scale() const noexcept { return c_; }       ///< θ = scale · v
-  [[nodiscard]] double share_of_v() const noexcept { return b_; }  ///< s = share_of_v · v + share_of_u · u
-  [[nodiscard]] double share_of_u() const noexcept { return equal_ ? 0 : a_; }
+  /// Of a vector that is of_v · v + of_u · u.
+  struct Shares {
+    double of_v;
+    double of_u;
+  };
+  [[nodiscard]] Shares weights() const noexcept { return {c_, 0}; }
+  [[nodiscard]] Shares average() const noexcept { return {b_, equal_ ? 0 : a_}; }
+  [[nodiscard]] double scale() const noexcept { return c_; }
   /// What u changes by as v changes by 1.
   [[nodiscard]] double counterweight() const noexcept { return -b_ / a_; }
   /// Whether s is θ, whatever u is: from the start on, and again from a fold by a gain of 1 on, until a step that is
   /// not such a fold.
   [[nodiscard]] bool equal() const noexcept { return equal_; }
+  /// How often all of v or u was written.
+  [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
 
   /// Whether s is θ after this step, so that u need not be written.
   template <class Next>
@@ -41,9 +79,10 @@ class Lag {
   }
   /// Begins a step. Returns true if u must be set to 0 first, because from now on it is read.
   [[nodiscard]] bool begin(bool follows) noexcept {
-    const bool parts = equal_ && !follows;
-    if (parts) equal_ = false;
-    return parts && std::exchange(u_in_use_, false);
+    if (!equal_ || follows) return false;
+    equal_ = false;
+    if (u_in_use_) ++sweeps_;
+    return std::exchange(u_in_use_, false);
   }
   /// θ ← (1 − loss) θ, for loss in [0, 1].
   void shrink(double loss) noexcept { c_ = std::fma(-loss, c_, c_); }
@@ -62,11 +101,13 @@ class Lag {
       weight_ = std::fma(gain, 1 - weight_, weight_);
     }
   }
-  /// Call it once v has been set to θ and u to s.
-  void rescaled() noexcept {
+  /// Call it once v has been set to θ and u to s; or v alone, where s is still to be θ: then `equal`.
+  void rescaled(bool equal) noexcept {
+    equal_ = equal;
     c_ = a_ = 1;
-    b_ = weight_ = equal_ ? 1 : 0;
-    u_in_use_ = u_in_use_ || !equal_;
+    b_ = weight_ = equal ? 1 : 0;
+    u_in_use_ = u_in_use_ || !equal;
+    ++sweeps_;
   }
 
   /// Whether v must be set to θ and u to s before the next step. It is so when a scale nears the end of the range of
@@ -83,6 +124,7 @@ class Lag {
     for (double* const scalar : {&c_, &b_, &a_, &weight_}) serialize_value(archive, *scalar);
     serialize_value(archive, equal_);
     serialize_value(archive, u_in_use_);
+    serialize_value(archive, sweeps_);
   }
 
  private:
@@ -92,6 +134,7 @@ class Lag {
   double weight_ = 1;  // in s, of the folds since v was last set to θ
   bool equal_ = true;
   bool u_in_use_ = false;  // some u is not 0
+  std::uint64_t sweeps_ = 0;
 };
 
 }  // namespace detail

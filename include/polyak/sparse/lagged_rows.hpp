@@ -26,7 +26,8 @@ class LaggedRows {
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
   LaggedRows() = default;
-  /// All weights are 0. Throws std::invalid_argument if there are more numbers than memory can hold.
+  /// All weights are 0, and all states, if there are any, `state`. Throws std::invalid_argument if there are more
+  /// numbers than memory can hold.
   LaggedRows(std::size_t features, std::size_t outputs, bool has_state, double state, std::string_view who)
       : outputs_(outputs), stride_(outputs * (has_state ? 3 : 2)) {
     const std::size_t most =
@@ -36,10 +37,12 @@ class LaggedRows {
     }
     numbers_.assign(features * stride_, Scalar(0));
     if (!has_state || state == 0) return;
-    for_each_row([&](Scalar* row) { std::fill_n(row + 2 * outputs_, outputs_, static_cast<Scalar>(state)); });
+    for (std::size_t at = 2 * outputs_; at < numbers_.size(); at += stride_) {
+      std::fill_n(numbers_.data() + at, outputs_, static_cast<Scalar>(state));
+    }
   }
 
-  [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
+  [[nodiscard]] const Lag& lag() const noexcept { return lag_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return numbers_.size() * sizeof(Scalar); }
 
   /// Σ x_j w_j, for one output. In four sums, since in one each addition would wait for the one before.
@@ -64,15 +67,27 @@ class LaggedRows {
     }
     return lag_.scale() * ((sums[0] + sums[1]) + (sums[2] + sums[3]));
   }
-  /// sums_o += Σ x_j w_jo.
+  /// sums_o += Σ x_j y_jo, where y are the weights or their average, as lag() has them.
   template <class Row>
-  void add_products(const Row& x, std::span<double> sums) const noexcept {
-    add_up(x, lag_.scale(), 0, sums);
+  void add_products(const Row& x, Lag::Shares y, std::span<double> sums) const noexcept {
+    ask_for(x);
+    for (std::size_t i = 0; i < x.indices.size(); ++i) {
+      const Scalar* const v = numbers_.data() + static_cast<std::size_t>(x.indices[i]) * stride_;
+      const Scalar* const u = v + outputs_;
+      const double value = static_cast<double>(x.values[i]);
+      for (std::size_t o = 0; o < outputs_; ++o) sums[o] += value * (y.of_v * double{v[o]} + y.of_u * double{u[o]});
+    }
   }
-  /// sums_o += Σ x_j s_jo.
-  template <class Row>
-  void add_average_products(const Row& x, std::span<double> sums) const noexcept {
-    add_up(x, lag_.share_of_v(), lag_.share_of_u(), sums);
+  /// The weights or their average, features × outputs.
+  [[nodiscard]] Matrix read_out(Lag::Shares y) const {
+    Matrix all(static_cast<Eigen::Index>(numbers_.size() / stride_), static_cast<Eigen::Index>(outputs_));
+    const Scalar* v = numbers_.data();
+    for (Eigen::Index j = 0; j < all.rows(); ++j, v += stride_) {
+      for (std::size_t o = 0; o < outputs_; ++o) {
+        all(j, static_cast<Eigen::Index>(o)) = y.of_v * double{v[o]} + y.of_u * double{v[outputs_ + o]};
+      }
+    }
+    return all;
   }
 
   /// Begins a step, which first shrinks all weights by 1 − loss. The average either follows the weights or stays where
@@ -80,16 +95,17 @@ class LaggedRows {
   void begin(bool follows, double loss) noexcept {
     if (lag_.begin(follows)) sweep([](double v, double) { return std::pair(v, 0.0); });
     lag_.shrink(loss);
-    if (lag_.template wants_rescaling<Scalar>()) rescale();
+    if (!lag_.template wants_rescaling<Scalar>()) return;
+    sweep([equal = lag_.equal(), c = lag_.scale(), s = lag_.average()](double v, double u) {
+      return std::pair(c * v, equal ? u : s.of_v * v + s.of_u * u);
+    });
+    lag_.rescaled(lag_.equal());
   }
   /// w_j ← w_j + factor x_j, for one output without states.
   template <class Row>
   void add_multiple(const Row& x, double factor) noexcept {
-    if (lag_.equal()) {
-      add_pairs<false>(x, factor);
-    } else {
-      add_pairs<true>(x, factor);
-    }
+    if (lag_.equal()) return add_pairs<false>(x, factor);
+    add_pairs<true>(x, factor);
   }
   /// w_jo ← w_jo + f(j, o, x_j, w_jo, state); f may change the state of jo.
   template <class Row, class F>
@@ -116,14 +132,10 @@ class LaggedRows {
     lag_.fold(next, follows);
   }
 
-  [[nodiscard]] Matrix weights() const { return read_out(lag_.scale(), 0); }
-  [[nodiscard]] Matrix average() const { return read_out(lag_.share_of_v(), lag_.share_of_u()); }
-
   /// Saves, or loads into rows of the same size.
   template <class Archive>
   void serialize(Archive& archive, std::string_view who) {
     lag_.serialize(archive, 0);
-    serialize_value(archive, sweeps_);
     serialize_array(archive, who, "rows", numbers_, numbers_.size());
   }
 
@@ -135,17 +147,6 @@ class LaggedRows {
     if (bytes() <= std::size_t{1} << 20) return;
     for (const auto j : x.indices) __builtin_prefetch(numbers_.data() + static_cast<std::size_t>(j) * stride_);
 #endif
-  }
-
-  template <class Row>
-  void add_up(const Row& x, double for_v, double for_u, std::span<double> sums) const noexcept {
-    ask_for(x);
-    for (std::size_t i = 0; i < x.indices.size(); ++i) {
-      const Scalar* const v = numbers_.data() + static_cast<std::size_t>(x.indices[i]) * stride_;
-      const Scalar* const u = v + outputs_;
-      const double value = static_cast<double>(x.values[i]);
-      for (std::size_t o = 0; o < outputs_; ++o) sums[o] += value * (for_v * double{v[o]} + for_u * double{u[o]});
-    }
   }
 
   template <bool Lagging, class Row>
@@ -182,49 +183,21 @@ class LaggedRows {
     return static_cast<Scalar>(double{u} + counterweight * moved);
   }
 
-  /// v ← θ; u ← s, unless s is θ.
-  void rescale() noexcept {
-    const double c = lag_.scale();
-    if (lag_.equal()) {
-      sweep([c](double v, double u) { return std::pair(c * v, u); });
-    } else {
-      sweep([c, b = lag_.share_of_v(), a = lag_.share_of_u()](double v, double u) {
-        return std::pair(c * v, b * v + a * u);
-      });
-    }
-    lag_.rescaled();
-  }
   /// (v, u) ← f(v, u) everywhere.
   template <class F>
   void sweep(F f) noexcept {
-    for_each_row([&](Scalar* v) {
+    for (std::size_t at = 0; at < numbers_.size(); at += stride_) {
+      Scalar* const v = numbers_.data() + at;
       Scalar* const u = v + outputs_;
       for (std::size_t o = 0; o < outputs_; ++o) {
         const auto [next_v, next_u] = f(double{v[o]}, double{u[o]});
         v[o] = static_cast<Scalar>(next_v);
         u[o] = static_cast<Scalar>(next_u);
       }
-    });
-    ++sweeps_;
-  }
-  template <class F>
-  void for_each_row(F f) noexcept {
-    for (std::size_t from = 0; from < numbers_.size(); from += stride_) f(numbers_.data() + from);
-  }
-
-  [[nodiscard]] Matrix read_out(double for_v, double for_u) const {
-    Matrix all(static_cast<Eigen::Index>(numbers_.size() / stride_), static_cast<Eigen::Index>(outputs_));
-    const Scalar* v = numbers_.data();
-    for (Eigen::Index j = 0; j < all.rows(); ++j, v += stride_) {
-      for (std::size_t o = 0; o < outputs_; ++o) {
-        all(j, static_cast<Eigen::Index>(o)) = for_v * double{v[o]} + for_u * double{v[outputs_ + o]};
-      }
     }
-    return all;
   }
 
   Lag lag_;
-  std::uint64_t sweeps_ = 0;
   std::size_t outputs_ = 1;
   std::size_t stride_ = 2;
   std::vector<Scalar> numbers_;

@@ -2,6 +2,8 @@
 
 #include <Eigen/Core>
 
+#include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +14,6 @@
 #include <utility>
 #include <vector>
 
-#include "polyak/averagers/compensated.hpp"
 #include "polyak/averagers/tail_average.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/serialize.hpp"
@@ -44,16 +45,9 @@ concept IndexList = requires(const R& rows) {
 /// Tables are of float or double. Where both they and Shadow are of double, the average agrees with the dense recursion
 /// to some 1e-12 of the largest |θ| so far. Steps allocate only while the lists of rows grow longer. Throws
 /// std::logic_error on an averager in use.
-///
-/// Longer than most headers, because rows are chosen, moved, put back, read and saved here and nowhere else.
 template <class Averager = TailAverage<>, class Shadow = double>
   requires(std::same_as<Shadow, float> || std::same_as<Shadow, double>)
-class RowAverage {
-  static_assert(
-      GainAverager<Averager>,
-      "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
-  static_assert(!detail::names_compensated<Averager>,
-                "polyak: sparse averages are kept in a form of their own, which Compensated does nothing for");
+class RowAverage : public detail::LagGains<Averager> {
   static constexpr std::string_view name = "polyak::RowAverage";
 
  public:
@@ -61,7 +55,8 @@ class RowAverage {
 
   /// For tables of the size of this one. O(table).
   template <class Table>
-  explicit RowAverage(const Eigen::MatrixBase<Table>& table, const Averager& averager = {}) : gains_(averager.gains()) {
+  explicit RowAverage(const Eigen::MatrixBase<Table>& table, const Averager& averager = {})
+      : detail::LagGains<Averager>(averager) {
     if (averager.in_use()) detail::throw_bad_order(name, "the averager must not be in use already");
     u_.setZero(table.rows(), table.cols());
     named_.assign(static_cast<std::size_t>(table.rows()), false);
@@ -75,21 +70,14 @@ class RowAverage {
   void step(Eigen::MatrixBase<Table>& table, const Rows& rows, Move&& move) {
     if (moving_) detail::throw_bad_order(name, "step must not be called while a step moves rows");
     check(table);
-    const std::span all(rows);
-    detail::check_indices(std::span<const std::remove_cv_t<typename decltype(all)::element_type>>(all),
-                          static_cast<std::size_t>(u_.rows()), name);
-    const auto next = gains_.next();
-    choose(all);
-    before_.resize(rows_.size() * static_cast<std::size_t>(u_.cols()));
-    Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> before(
-        before_.data(), static_cast<Eigen::Index>(rows_.size()), u_.cols());
-    for_each_chosen([&](Eigen::Index i, Eigen::Index row) { before.row(i) = table.row(row).template cast<double>(); });
+    check_rows(rows);
+    const auto next = this->gains_.next();
+    choose(rows);
+    before_.resize(std::max(before_.rows(), static_cast<Eigen::Index>(rows_.size())), u_.cols());
+    for_each_chosen([&](Eigen::Index i, Eigen::Index row) { before_.row(i) = table.row(row).template cast<double>(); });
 
-    const bool follows = detail::Lag::follows(next, has_average());
-    if (lag_.begin(follows)) {
-      u_.setZero();
-      ++sweeps_;
-    }
+    const bool follows = detail::Lag::follows(next, this->has_average());
+    if (lag_.begin(follows)) u_.setZero();
     if (lag_.template wants_rescaling<Shadow>()) rescale(table);
     moving_ = true;
     try {
@@ -98,7 +86,7 @@ class RowAverage {
     } catch (...) {
       moving_ = false;
       for_each_chosen([&](Eigen::Index i, Eigen::Index row) {
-        table.row(row) = before.row(i).template cast<typename Table::Scalar>();
+        table.row(row) = before_.row(i).template cast<typename Table::Scalar>();
       });
       throw;
     }
@@ -108,60 +96,55 @@ class RowAverage {
     if (!follows) {
       const auto counterweight = static_cast<Shadow>(lag_.counterweight());
       for_each_chosen([&](Eigen::Index i, Eigen::Index row) {
-        u_.row(row) += counterweight * (table.row(row).template cast<Shadow>() - before.row(i).template cast<Shadow>());
+        u_.row(row) +=
+            counterweight * (table.row(row).template cast<Shadow>() - before_.row(i).template cast<Shadow>());
       });
     }
     lag_.fold(next, follows);
-    gains_.commit(next);
+    this->gains_.commit(next);
   }
 
   /// The average, given the table. O(table). Throws std::logic_error before the first fold, std::invalid_argument on a
   /// table of another size.
   template <class Table>
   [[nodiscard]] Matrix average(const Eigen::MatrixBase<Table>& table) const {
-    require_average();
+    this->require_average(name);
     check(table);
-    if (lag_.share_of_v() == 0) return u_;  // detached: NaN in the table must not spoil it
+    if (lag_.average().of_v == 0) return u_;  // detached: NaN in the table must not spoil it
     return s(table.derived(), u_);
   }
   /// One row of it. O(cols).
   template <class Table>
   [[nodiscard]] Eigen::Matrix<Shadow, 1, Eigen::Dynamic, Eigen::RowMajor> average_row(
       const Eigen::MatrixBase<Table>& table, Eigen::Index row) const {
-    require_average();
+    this->require_average(name);
     check(table);
-    detail::check_indices(std::span<const Eigen::Index>(&row, 1), static_cast<std::size_t>(u_.rows()), name);
-    if (lag_.share_of_v() == 0) return u_.row(row);
+    check_rows(std::array{row});
+    if (lag_.average().of_v == 0) return u_.row(row);
     return s(table.row(row), u_.row(row));
   }
-  [[nodiscard]] bool has_average() const noexcept { return gains_.count() > 0; }
 
   /// Makes the average independent of the table until the next step. O(table). Throws std::invalid_argument on a table
   /// of another size.
   template <class Table>
   void detach(const Eigen::MatrixBase<Table>& table) {
     check(table);
-    if (!has_average()) return;
-    if (lag_.begin(false)) u_.setZero();
+    if (!this->has_average()) return;
+    if (lag_.equal()) u_.setZero();  // it has no share in the average, and need not be finite
     rescale(table);
   }
 
-  /// Steps taken; iterates folded in, and what the average is made of: see Averager.
-  [[nodiscard]] std::uint64_t steps() const noexcept { return gains_.steps(); }
-  [[nodiscard]] std::uint64_t count() const noexcept { return gains_.count(); }
-  [[nodiscard]] double effective_sample_size() const noexcept { return gains_.effective_sample_size(); }
-  [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
-  [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
+  /// Steps taken.
+  [[nodiscard]] std::uint64_t steps() const noexcept { return this->gains_.steps(); }
   /// How often a step or detach visited the whole table: about once in 166/(1−β) steps of an EMA with β near 1, once in
   /// 21/(1−β) if Shadow is float, and once in the step after a gain of 1 that was not the first.
-  [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }
+  [[nodiscard]] std::uint64_t sweeps() const noexcept { return lag_.sweeps(); }
 
   /// Back to the state after construction.
   void reset() {
-    gains_.reset();
+    this->gains_.reset();
     lag_ = {};
     u_.setZero();
-    sweeps_ = 0;
   }
 
   /// Saves or loads the average but not the table, which is the caller's to save, in the convention of cereal and
@@ -192,20 +175,20 @@ class RowAverage {
     static_assert(std::is_same_v<Scalar, float> || std::is_same_v<Scalar, double>,
                   "polyak::RowAverage: a table is of float or double");
     const auto require = [](std::string_view what, Eigen::Index expected, Eigen::Index got) {
-      if (got == expected) return;
-      detail::throw_bad_size(name, what, static_cast<std::size_t>(expected), static_cast<std::size_t>(got));
+      if (got != expected) {
+        detail::throw_bad_size(name, what, static_cast<std::size_t>(expected), static_cast<std::size_t>(got));
+      }
     };
     require("rows of the table must be", u_.rows(), table.rows());
     require("columns of the table must be", u_.cols(), table.cols());
   }
-  void require_average() const {
-    if (!has_average()) detail::throw_bad_order(name, "there is no average before the first fold");
+  void check_rows(const auto& rows) const {
+    detail::check_indices(std::span(rows), static_cast<std::size_t>(u_.rows()), name);
   }
 
-  template <class Rows>
-  void choose(const Rows& rows) {
+  void choose(const auto& rows) {
     rows_.clear();
-    rows_.reserve(rows.size());
+    rows_.reserve(std::size(rows));
     for (const auto row : rows) {
       const auto named = named_.begin() + static_cast<std::ptrdiff_t>(row);
       if (!*named) rows_.push_back(static_cast<Eigen::Index>(row));
@@ -220,20 +203,18 @@ class RowAverage {
 
   template <class Theta, class U>
   [[nodiscard]] auto s(const Theta& theta, const U& u) const {
-    return static_cast<Shadow>(lag_.share_of_v()) * theta.template cast<Shadow>() +
-           static_cast<Shadow>(lag_.share_of_u()) * u;
+    const auto [of_v, of_u] = lag_.average();
+    return static_cast<Shadow>(of_v) * theta.template cast<Shadow>() + static_cast<Shadow>(of_u) * u;
   }
   template <class Table>
   void rescale(const Eigen::MatrixBase<Table>& table) {
     u_ = s(table.derived(), u_);
-    lag_.rescaled();
-    ++sweeps_;
+    lag_.rescaled(false);
   }
 
   template <class Archive>
   void serialize_state(Archive& archive) {
     lag_.serialize(archive, 0);
-    detail::serialize_value(archive, sweeps_);
     using Flat = Eigen::Matrix<Shadow, Eigen::Dynamic, 1, Eigen::ColMajor>;
     const auto n = static_cast<std::uint64_t>(u_.size());
     if constexpr (detail::is_loading<Archive>) {
@@ -244,16 +225,14 @@ class RowAverage {
       Eigen::Map<Flat> u(u_.data(), u_.size());
       detail::serialize_array(archive, name, "rows", u, n);
     }
-    detail::serialize_part(archive, "averager", gains_);
+    detail::serialize_part(archive, "averager", this->gains_);
   }
 
-  std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())> gains_;
   detail::Lag lag_;
   Matrix u_;
   bool moving_ = false;
-  std::uint64_t sweeps_ = 0;
-  std::vector<Eigen::Index> rows_;  // of the step at hand, each once
-  std::vector<double> before_;      // and what they were
+  std::vector<Eigen::Index> rows_;                                                 // of the step at hand, each once
+  Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> before_;  // and what they were
   std::vector<bool> named_;
 };
 

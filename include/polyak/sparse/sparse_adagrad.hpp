@@ -8,7 +8,6 @@
 #include "polyak/averagers/tail_average.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/schedules.hpp"
-#include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/sparse_linear.hpp"
 
 namespace polyak {

@@ -3,17 +3,14 @@
 #include <Eigen/Core>
 
 #include <algorithm>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "polyak/averagers/compensated.hpp"
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/exact_sum.hpp"
 #include "polyak/detail/options.hpp"
@@ -37,7 +34,7 @@ void for_each_sparse_option(const auto& options, const auto& visit) {
 }
 
 /// What the linear models on sparse inputs have in common: scores x·W + intercept of d features and k outputs, trained
-/// and averaged at O(nonzeros · k) a step. It is long because all of that is here. The Rule holds what differs:
+/// and averaged at O(nonzeros · k) a step. The Rule holds what differs:
 ///
 ///     Options (features, outputs, learning_rate, l2, l1, intercept, intercept_rate), name
 ///     Rule{Options}
@@ -45,13 +42,7 @@ void for_each_sparse_option(const auto& options, const auto& visit) {
 ///     descend(rate, g, state)      returns by how much a weight moves along its derivative g
 template <class Rule, class Averager, class Scalar>
   requires(std::same_as<Scalar, float> || std::same_as<Scalar, double>)
-class SparseLinear {
-  static_assert(
-      GainAverager<Averager>,
-      "polyak: a GainAverager tells the gain of its next step: any averager of the library but Lawa and Guarded");
-  static_assert(!names_compensated<Averager>,
-                "polyak: sparse averages are kept in a form of their own, which Compensated does nothing for");
-
+class SparseLinear : public LagGains<Averager> {
  public:
   using scalar_type = Scalar;
   using averager_type = Averager;
@@ -59,7 +50,7 @@ class SparseLinear {
   using Matrix = typename LaggedRows<Scalar>::Matrix;
   using Vector = Eigen::Matrix<double, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
-  SparseLinear(Options options, const Averager& averager) : rule_{std::move(options)}, gains_(averager.gains()) {
+  SparseLinear(Options options, const Averager& averager) : LagGains<Averager>(averager), rule_{std::move(options)} {
     const Options& o = rule_.options;
     o.for_each_option(OptionChecker{Rule::name});
     if (o.learning_rate.is_number()) check_rate(o.learning_rate(0));
@@ -71,17 +62,15 @@ class SparseLinear {
   /// feature out of range, as do all that take an input.
   template <class X>
   [[nodiscard]] double predict(const X& x) const {
-    require_one_output();
-    check_input(x, features(), Rule::name);
-    return score(nonzeros_of(x));
+    check_outputs(1);
+    return score(nonzeros_of(x, features(), Rule::name));
   }
   /// The scores of all outputs, into an Eigen vector, std::vector or std::span of double. O(nonzeros · outputs).
   template <class X, ParametersOf<double> Scores>
   void predict(const X& x, Scores&& into) const {
     const std::span<double> scores = flat(into, Rule::name);
     check_outputs(scores.size());
-    check_input(x, features(), Rule::name);
-    put_scores(nonzeros_of(x), scores);
+    put_scores(nonzeros_of(x, features(), Rule::name), scores);
   }
   /// The same by the averaged weights. Throws std::logic_error before the first fold.
   template <class X>
@@ -93,11 +82,11 @@ class SparseLinear {
   template <class X, ParametersOf<double> Scores>
   void predict_average(const X& x, Scores&& into) const {
     const std::span<double> scores = flat(into, Rule::name);
-    require_average();
+    this->require_average(Rule::name);
     check_outputs(scores.size());
-    check_input(x, features(), Rule::name);
+    const auto row = nonzeros_of(x, features(), Rule::name);
     std::copy_n(average_intercept_.data(), scores.size(), scores.data());
-    rows_.add_average_products(nonzeros_of(x), scores);
+    rows_.add_products(row, rows_.lag().average(), scores);
   }
 
   /// Takes a step, given the derivative of the loss by the score at x, and folds the weights into the average where
@@ -112,17 +101,16 @@ class SparseLinear {
   void step(const X& x, const Derivatives& given) {
     const std::span<const double> derivatives = flat(given, Rule::name);
     check_outputs(derivatives.size());
-    check_input(x, features(), Rule::name);
+    const auto row = nonzeros_of(x, features(), Rule::name);
     const Tick tick = begin();
-    take(nonzeros_of(x), tick, derivatives);
+    take(row, tick, derivatives);
   }
   /// The same, given a function from the score to the derivative. If it throws, nothing has changed.
   template <class X, std::invocable<double> F>
     requires(!EigenDense<F>)
   void step(const X& x, F&& derivative_at) {
-    require_one_output();
-    check_input(x, features(), Rule::name);
-    const auto row = nonzeros_of(x);
+    check_outputs(1);
+    const auto row = nonzeros_of(x, features(), Rule::name);
     const Tick tick = begin();
     const double derivative = std::forward<F>(derivative_at)(score(row));
     take(row, tick, {&derivative, 1});
@@ -131,8 +119,7 @@ class SparseLinear {
   template <class X, std::invocable<std::span<const double>, std::span<double>> F>
     requires(!EigenDense<F>)
   void step(const X& x, F&& put_derivatives) {
-    check_input(x, features(), Rule::name);
-    const auto row = nonzeros_of(x);
+    const auto row = nonzeros_of(x, features(), Rule::name);
     const Tick tick = begin();
     const std::span<double> scores(scratch_.data(), outputs());
     const std::span<double> derivatives(scratch_.data() + outputs(), outputs());
@@ -143,35 +130,29 @@ class SparseLinear {
   }
 
   /// The trained weights, features × outputs. O(features · outputs), as is average().
-  [[nodiscard]] Matrix weights() const { return rows_.weights(); }
+  [[nodiscard]] Matrix weights() const { return rows_.read_out(rows_.lag().weights()); }
   /// Their average; throws std::logic_error before the first fold.
   [[nodiscard]] Matrix average() const {
-    require_average();
-    return rows_.average();
+    this->require_average(Rule::name);
+    return rows_.read_out(rows_.lag().average());
   }
   /// The intercepts, one for each output.
   [[nodiscard]] const Vector& intercept() const noexcept { return intercept_; }
   [[nodiscard]] const Vector& average_intercept() const {
-    require_average();
+    this->require_average(Rule::name);
     return average_intercept_;
   }
-  [[nodiscard]] bool has_average() const noexcept { return gains_.count() > 0; }
 
   [[nodiscard]] std::size_t features() const noexcept { return rule_.options.features; }
   [[nodiscard]] std::size_t outputs() const noexcept { return rule_.options.outputs; }
   [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
   /// Steps taken: the t that schedules are asked next.
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
-  /// Iterates folded in, and what the average is made of: see Averager.
-  [[nodiscard]] std::uint64_t count() const noexcept { return gains_.count(); }
-  [[nodiscard]] double effective_sample_size() const noexcept { return gains_.effective_sample_size(); }
-  [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
-  [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
   /// How often a step visited all features, O(features · outputs), to fold the scales back into the numbers: about once
   /// in 166/(1−β) steps of an EMA; with L2 of strength λ at rate η once in 5/λη steps if the average looks back further
   /// than that, else once in 166/λη; and once in the step after a gain of 1 that was not the first. For float, read 21
   /// for 166.
-  [[nodiscard]] std::uint64_t sweeps() const noexcept { return rows_.sweeps(); }
+  [[nodiscard]] std::uint64_t sweeps() const noexcept { return rows_.lag().sweeps(); }
   /// Bytes of memory that the numbers of all features take.
   [[nodiscard]] std::size_t memory() const noexcept { return rows_.bytes() + paid_.size() * sizeof(double); }
 
@@ -180,9 +161,9 @@ class SparseLinear {
 
   /// Back to the state after construction.
   void reset() {
-    gains_.reset();
+    this->gains_.reset();
     steps_ = 0;
-    owed_ = owed_rest_ = 0;
+    owed_ = {};
     start();
   }
 
@@ -206,11 +187,9 @@ class SparseLinear {
   }
 
  private:
-  using Gains = std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())>;
-
   struct Tick {
     double rate;
-    decltype(std::declval<const Gains&>().next()) next;
+    decltype(std::declval<const Averager&>().gains().next()) next;
   };
 
   void start() {
@@ -228,8 +207,8 @@ class SparseLinear {
   template <class Archive>
   void serialize_state(Archive& archive) {
     serialize_value(archive, steps_);
-    serialize_value(archive, owed_);
-    serialize_value(archive, owed_rest_);
+    serialize_value(archive, owed_.sum);
+    serialize_value(archive, owed_.rest);
     rows_.serialize(archive, Rule::name);
     const auto array = [&archive](std::string_view member, auto& numbers) {
       serialize_array(archive, Rule::name, member, numbers, static_cast<std::uint64_t>(numbers.size()));
@@ -239,14 +218,14 @@ class SparseLinear {
     array("intercept_rest", intercept_rest_);
     array("average_intercept", average_intercept_);
     array("intercept_state", intercept_state_);
-    serialize_part(archive, "averager", gains_);
+    serialize_part(archive, "averager", this->gains_);
   }
 
   /// Does all that can throw.
   [[nodiscard]] Tick begin() {
     const double rate = learning_rate();
     check_rate(rate);
-    return {rate, gains_.next()};
+    return {rate, this->gains_.next()};
   }
 
   void check_rate(double rate) const {
@@ -256,10 +235,6 @@ class SparseLinear {
   void check_outputs(std::size_t n) const {
     if (n != outputs())
       throw_bad_size(Rule::name, "there must be as many scores or derivatives as outputs,", outputs(), n);
-  }
-  void require_one_output() const { check_outputs(1); }
-  void require_average() const {
-    if (!has_average()) throw_bad_order(Rule::name, "there is no average before the first fold");
   }
 
   template <class Row>
@@ -272,33 +247,33 @@ class SparseLinear {
       scores[0] = score(x);
     } else {
       std::copy_n(intercept_.data(), scores.size(), scores.data());
-      rows_.add_products(x, scores);
+      rows_.add_products(x, rows_.lag().weights(), scores);
     }
   }
 
   template <class Row>
   void take(const Row& x, const Tick& tick, std::span<const double> derivatives) noexcept {
+    const auto& [rate, next] = tick;
     const Options& o = rule_.options;
-    const auto& next = tick.next;
-    const bool follows = Lag::follows(next, has_average());
-    rows_.begin(follows, tick.rate * o.l2);
+    const bool follows = Lag::follows(next, this->has_average());
+    rows_.begin(follows, rate * o.l2);
     if (o.l1 > 0) {
-      owe(tick.rate * o.l1);
-      move<true>(x, tick.rate, derivatives);
+      owed_ = exact_sum(owed_.sum, rate * o.l1 + owed_.rest);
+      move<true>(x, rate, derivatives);
     } else if (Rule::has_state || outputs() > 1) {
-      move<false>(x, tick.rate, derivatives);
+      move<false>(x, rate, derivatives);
     } else {
-      rows_.add_multiple(x, -tick.rate * derivatives[0]);
+      rows_.add_multiple(x, -rate * derivatives[0]);
     }
     rows_.end(next, follows);
 
-    if (o.intercept) move_intercept(tick.rate * o.intercept_rate, derivatives);
+    if (o.intercept) move_intercept(rate * o.intercept_rate, derivatives);
     if (follows) {
       average_intercept_ = intercept_;
     } else if (next.gain() != 0) {
       average_intercept_ += next.gain() * (intercept_ - average_intercept_);
     }
-    gains_.commit(next);
+    this->gains_.commit(next);
     ++steps_;
   }
 
@@ -316,21 +291,13 @@ class SparseLinear {
       return moved;
     });
   }
-  /// With its rest, since equal terms are rounded alike every time, and that adds up.
-  void owe(double penalty) noexcept { add(penalty, owed_, owed_rest_); }
-  /// sum + rest ← sum + rest + x.
-  static void add(double x, double& sum, double& rest) noexcept {
-    const ExactSum<double> next = exact_sum(sum, x + rest);
-    sum = next.sum;
-    rest = next.rest;
-  }
   /// A weight less the penalty it still owes, but not past zero.
   [[nodiscard]] double penalised(double weight, double& paid) const noexcept {
     double rest = weight;
     if (weight > 0) {
-      rest = std::max(0.0, weight - ((owed_ + paid) + owed_rest_));
+      rest = std::max(0.0, weight - ((owed_.sum + paid) + owed_.rest));
     } else if (weight < 0) {
-      rest = std::min(0.0, weight + ((owed_ - paid) + owed_rest_));
+      rest = std::min(0.0, weight + ((owed_.sum - paid) + owed_.rest));
     }
     paid += rest - weight;
     return rest;
@@ -342,16 +309,18 @@ class SparseLinear {
     for (std::size_t o = 0; o < derivatives.size(); ++o) {
       double moved = -rate * derivatives[o];
       if constexpr (Rule::has_state) moved = rule_.descend(rate, derivatives[o], intercept_state_[o]);
-      add(moved, intercept_.data()[o], intercept_rest_.data()[o]);
+      double& sum = intercept_.data()[o];
+      double& rest = intercept_rest_.data()[o];
+      const ExactSum<double> next = exact_sum(sum, moved + rest);
+      sum = next.sum;
+      rest = next.rest;
     }
   }
 
   Rule rule_;
-  Gains gains_;
   LaggedRows<Scalar> rows_;
   std::uint64_t steps_ = 0;
-  double owed_ = 0;  // L1 in all, up to owed_rest_
-  double owed_rest_ = 0;
+  ExactSum<double> owed_{};   // L1 in all; with the rest, since equal terms are rounded alike, and that adds up
   std::vector<double> paid_;  // L1 that each weight has paid
   Vector intercept_;          // up to intercept_rest_
   Vector intercept_rest_;

@@ -42,11 +42,8 @@ inline constexpr bool is_sparse_row<SparseRow<Index, Value>> = true;
 template <class X>
 concept EigenSparseVector = requires(const X& x) {
   requires bool(X::IsVectorAtCompileTime);
-  x.valuePtr();
-  x.innerIndexPtr();
+  SparseRow{std::span(x.innerIndexPtr(), 1), std::span(x.valuePtr(), 1)};
   x.outerIndexPtr();
-  requires std::same_as<std::remove_cvref_t<decltype(*x.valuePtr())>, float> ||
-               std::same_as<std::remove_cvref_t<decltype(*x.valuePtr())>, double>;
   { x.nonZeros() } -> std::convertible_to<std::ptrdiff_t>;
   { x.size() } -> std::convertible_to<std::ptrdiff_t>;
 };
@@ -60,28 +57,10 @@ concept SparseInput = detail::is_sparse_row<X> || detail::EigenSparseVector<X>;
 
 namespace detail {
 
-template <class X>
-[[nodiscard]] auto nonzeros_of(const X& x) noexcept {
-  static_assert(SparseInput<X>,
-                "polyak: a SparseInput is a SparseRow, an Eigen::SparseVector, or a row of a row-major "
-                "Eigen::SparseMatrix, of float or double");
-  if constexpr (is_sparse_row<X>) {
-    return x;
-  } else if constexpr (SparseInput<X>) {
-    using Index = std::remove_cvref_t<decltype(*x.innerIndexPtr())>;
-    using Value = std::remove_cvref_t<decltype(*x.valuePtr())>;
-    const auto count = static_cast<std::size_t>(x.nonZeros());
-    const auto* const starts = x.outerIndexPtr();  // null in a vector of its own; in a row, where it starts
-    const std::size_t start = starts ? static_cast<std::size_t>(*starts) : 0;
-    return SparseRow<Index, Value>{{x.innerIndexPtr() + start, count}, {x.valuePtr() + start, count}};
-  } else {
-    return SparseRow<int, double>{};
-  }
-}
-
 /// Throws std::invalid_argument where an index is negative or not below `limit`. One pass, vectorised.
-template <std::integral Index>
-void check_indices(std::span<const Index> indices, std::size_t limit, std::string_view who) {
+template <class T, std::size_t n>
+void check_indices(std::span<T, n> indices, std::size_t limit, std::string_view who) {
+  using Index = std::remove_const_t<T>;
   // As an unsigned number a negative index is huge, unless the type is so narrow that even that is below the limit.
   using Unsigned = std::make_unsigned_t<Index>;
   Unsigned largest = 0;
@@ -94,19 +73,30 @@ void check_indices(std::span<const Index> indices, std::size_t limit, std::strin
   if (largest >= limit) throw_bad_size(who, "indices must be below", limit, largest);
 }
 
-/// Throws std::invalid_argument unless x is an input of so many features.
+/// As a SparseRow. Throws std::invalid_argument unless x is an input of so many features. Inline, because a row that
+/// is returned in memory costs as much as the product with five nonzeros.
 template <class X>
-void check_input(const X& x, std::size_t features, std::string_view who) {
+[[nodiscard, gnu::always_inline]] inline auto nonzeros_of(const X& x, std::size_t features, std::string_view who) {
+  static_assert(SparseInput<X>,
+                "polyak: a SparseInput is a SparseRow, an Eigen::SparseVector, or a row of a row-major "
+                "Eigen::SparseMatrix, of float or double");
   if constexpr (is_sparse_row<X>) {
     if (x.indices.size() != x.values.size()) {
       throw_bad_size(who, "a row needs as many values as indices,", x.indices.size(), x.values.size());
     }
     check_indices(x.indices, features, who);
+    return x;
   } else if constexpr (SparseInput<X>) {
     const auto size = static_cast<std::size_t>(x.size());
     if (size != features) {
       throw_bad_size(who, "an input must have as many coordinates as there are features,", features, size);
     }
+    const auto count = static_cast<std::size_t>(x.nonZeros());
+    const auto* const starts = x.outerIndexPtr();  // null in a vector of its own; in a row, where it starts
+    const std::size_t start = starts ? static_cast<std::size_t>(*starts) : 0;
+    return SparseRow{std::span(x.innerIndexPtr() + start, count), std::span(x.valuePtr() + start, count)};
+  } else {
+    return SparseRow<int, double>{};
   }
 }
 

@@ -6,7 +6,6 @@
 
 #include "polyak/averagers/tail_average.hpp"
 #include "polyak/schedules.hpp"
-#include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/sparse_linear.hpp"
 
 namespace polyak {
