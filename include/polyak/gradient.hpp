@@ -199,7 +199,8 @@ class BlockList {
       if (block.grad != block.params) add(block.grad, true);
     }
     const std::less<const void*> before;
-    std::ranges::sort(stretches_, before, &Stretch::begin);
+    std::sort(stretches_.begin(), stretches_.end(),
+              [&](const Stretch& a, const Stretch& b) { return before(a.begin, b.begin); });
     const Stretch* params = nullptr;  // of those so far, the one that reaches furthest
     const Stretch* gradient = nullptr;
     const auto reaches = [&](const Stretch* a, const Stretch& b) { return a && before(b.begin, a->end); };

@@ -46,9 +46,19 @@ template <class T>
 concept EigenMemory = EigenDense<T> && ((int(std::remove_cvref_t<T>::Flags) & Eigen::DirectAccessBit) != 0) &&
                       may_be_contiguous<std::remove_cvref_t<T>>;
 
-/// What lies in the memory of an Eigen object or of a range; const if it cannot be written to.
+/// To the memory of an Eigen object, or of a range. Eigen's is not asked by way of std::ranges, which costs compilers
+/// hundreds of templates.
 template <class T>
-using pointee_t = std::remove_pointer_t<decltype(std::ranges::data(std::declval<std::remove_reference_t<T>&>()))>;
+[[nodiscard]] auto pointer_to(T& x) noexcept {
+  if constexpr (EigenDense<T>) {
+    return x.data();
+  } else {
+    return std::ranges::data(x);
+  }
+}
+/// What lies there; const if it cannot be written to.
+template <class T>
+using pointee_t = std::remove_pointer_t<decltype(pointer_to(std::declval<std::remove_reference_t<T>&>()))>;
 
 template <class T>
 concept Scalars =
@@ -58,7 +68,7 @@ concept Scalars =
 /// What outlives the call: no temporary, or one that only refers to its scalars, as a Map, a block or a span.
 template <class T>
 concept OutlivesCall =
-    std::is_lvalue_reference_v<T> || std::ranges::borrowed_range<T> ||
+    std::is_lvalue_reference_v<T> || (!EigenDense<T> && std::ranges::borrowed_range<T>) ||
     (EigenDense<T> && !std::derived_from<std::remove_cv_t<T>, Eigen::PlainObjectBase<std::remove_cv_t<T>>>);
 
 inline constexpr std::size_t only_block = static_cast<std::size_t>(-1);
