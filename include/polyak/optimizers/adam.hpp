@@ -38,8 +38,6 @@ struct AdamOptionsOf {
   }
 };
 
-namespace detail {
-
 /// Adam, and with its weight decay decoupled AdamW.
 template <FloatingPoint Scalar, bool Decoupled>
 struct AdamRule : PlainRule {
