@@ -54,15 +54,15 @@ struct OptionChecker {
     if constexpr (GivenAsFunction<T>) {
       if (value.is_number()) (*this)(member, value.number(), range);
     } else {
-      if (!range.holds(static_cast<double>(value))) refuse(member, value, range);
+      if (!range.holds(static_cast<double>(value))) refuse(who, member, range.rule, value);
     }
   }
 
  private:
   template <class T>
-  [[noreturn, gnu::cold, gnu::noinline]] void refuse(std::string_view member, const T& value,
-                                                     const Range& range) const {
-    throw_bad_value(who, std::string(member).append(" ").append(range.rule), value);
+  [[noreturn, gnu::cold, gnu::noinline]] static void refuse(std::string_view who, std::string_view member,
+                                                            std::string_view rule, T got) {
+    throw_bad_value(who, std::string(member).append(" ").append(rule), got);
   }
 };
 

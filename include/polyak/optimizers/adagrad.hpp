@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -40,10 +41,9 @@ struct AdagradRule : PlainRule {
   AdagradOptions options;
   StateVector<Scalar> sums = {};
 
-  StepNumbers begin(StepNumbers now) {
-    if (now.t == 0) sums.setConstant(T(options.initial_accumulator));
-    now.rate /= 1 + static_cast<double>(now.t) * options.learning_rate_decay;
-    return now;
+  StepNumbers begin(std::uint64_t t, const StepNumbers& now, Eigen::Index) {
+    if (t == 0) sums.setConstant(T(options.initial_accumulator));
+    return {now.rate / (1 + static_cast<double>(t) * options.learning_rate_decay), now.decay, now.momentum};
   }
 
   void for_each_state(const auto& visit) { visit("sum", sums); }

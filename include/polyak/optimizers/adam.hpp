@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -54,7 +55,7 @@ struct AdamRule : PlainRule {
   BiasCorrection first = {}, second = {};
   StateVector<Scalar> moments = {}, squares = {}, largest = {};
 
-  Factors begin(const StepNumbers& now) const noexcept {
+  Factors begin(std::uint64_t, const StepNumbers& now, Eigen::Index) const noexcept {
     Factors factors{now, first, second, 0, 0};
     factors.weight1 = factors.first.advance(1 - options.beta1);
     factors.root2 = std::sqrt(factors.second.advance(1 - options.beta2));

@@ -30,10 +30,8 @@ struct BlockOptions {
 
 namespace detail {
 
-/// The numbers of one step.
+/// The hyperparameters of one step.
 struct StepNumbers {
-  std::uint64_t t;               // steps before it
-  Eigen::Index n;                // coordinates
   double rate, decay, momentum;  // momentum is 0 where the optimizer has none
 };
 
@@ -58,7 +56,7 @@ template <FloatingPoint Scalar, class F>
 struct PlainRule {
   using Factors = StepNumbers;
 
-  static StepNumbers begin(const StepNumbers& now) noexcept { return now; }
+  static StepNumbers begin(std::uint64_t, const StepNumbers& now, Eigen::Index) noexcept { return now; }
   static void commit(const StepNumbers&) noexcept {}
 };
 
@@ -74,9 +72,9 @@ struct PlainRule {
 ///
 /// and where its steps need more numbers than StepNumbers
 ///
-///     Factors              derived from StepNumbers
-///     Factors begin(now)   of the step with the StepNumbers now; may throw, and but for memory changes nothing
-///     commit(factors)      once the step is taken
+///     Factors                      derived from StepNumbers
+///     Factors begin(t, now, n)     begins them with the StepNumbers; may throw, and but for memory changes nothing
+///     commit(factors)              once the step is taken
 template <class Rule>
 class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
  public:
@@ -182,9 +180,10 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     if (!blocks.empty() && blocks.size() != view.blocks()) {
       throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), view.blocks());
     }
-    const StepNumbers now = ask(static_cast<Eigen::Index>(view.size()));
-    if (steps_ == 0) for_each_vector([&now](auto& vector) { vector.setZero(now.n); });
-    return rule_.begin(now);
+    const StepNumbers now = ask();
+    const auto n = static_cast<Eigen::Index>(view.size());
+    if (steps_ == 0) for_each_vector([n](auto& vector) { vector.setZero(n); });
+    return rule_.begin(steps_, now, n);
   }
 
   /// Calls f with what a step leaves to the next of each coordinate.
@@ -214,16 +213,18 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   static void check(const Setting& setting, const auto& given) {
     OptionChecker{Rule::name}(setting.name, given, nonnegative);
   }
-  [[nodiscard]] StepNumbers ask(Eigen::Index n) const {
+  [[nodiscard]] StepNumbers ask() const {
     const auto number = [this](const Hyperparameter& option, const Setting& setting) {
       const double x = option(steps_);
       check(setting, x);
       return x;
     };
     const Options& o = rule_.options;
-    StepNumbers now{steps_, n, number(o.learning_rate, settings_.rate), number(o.weight_decay, settings_.decay), 0};
-    if constexpr (WithMomentum<Options>) now.momentum = number(o.momentum, settings_.momentum);
-    return now;
+    // Made at once: what is stored one by one would be waited for when it is read as a whole.
+    const double rate = number(o.learning_rate, settings_.rate), decay = number(o.weight_decay, settings_.decay);
+    double momentum = 0;
+    if constexpr (WithMomentum<Options>) momentum = number(o.momentum, settings_.momentum);
+    return {rate, decay, momentum};
   }
   void set(Setting& setting, Hyperparameter& option, Hyperparameter given) {
     check(setting, given);

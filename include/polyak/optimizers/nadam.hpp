@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -53,9 +54,9 @@ struct NAdamRule : PlainRule {
   double product = 1;
   StateVector<Scalar> moments = {}, squares = {};
 
-  Factors begin(const StepNumbers& now) const {
-    const double mu = momentum(static_cast<double>(now.t) + 1);
-    const double next = momentum(static_cast<double>(now.t) + 2);
+  Factors begin(std::uint64_t t, const StepNumbers& now, Eigen::Index) const {
+    const double mu = momentum(static_cast<double>(t) + 1);
+    const double next = momentum(static_cast<double>(t) + 2);
     Factors factors{now, second, product * mu, 0, 0, 0};
     factors.of_grad = (1 - mu) / (1 - factors.product);
     factors.of_moment = next / (1 - factors.product * next);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -43,8 +44,8 @@ struct RMSpropRule : PlainRule {
   bool has_velocity = false;
   StateVector<Scalar> squares = {}, means = {}, velocities = {};
 
-  StepNumbers begin(const StepNumbers& now) {
-    if (now.momentum != 0 && !has_velocity) velocities.setZero(now.n);
+  StepNumbers begin(std::uint64_t, const StepNumbers& now, Eigen::Index n) {
+    if (now.momentum != 0 && !has_velocity) velocities.setZero(n);
     return now;
   }
   void commit(const StepNumbers& now) noexcept { has_velocity |= now.momentum != 0; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -50,8 +51,8 @@ struct SgdRule : PlainRule {
   bool has_velocity = false;
   StateVector<Scalar> velocities = {};
 
-  Factors begin(const StepNumbers& now) {
-    if (now.momentum != 0 && !has_velocity) velocities.setZero(now.n);
+  Factors begin(std::uint64_t, const StepNumbers& now, Eigen::Index n) {
+    if (now.momentum != 0 && !has_velocity) velocities.setZero(n);
     // The first velocity is d itself, undamped; its buffer is zero, so any factor on it will do.
     return {now, has_velocity ? 1 - options.dampening : 1};
   }
