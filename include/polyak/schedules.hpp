@@ -1,14 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <numbers>
-#include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"

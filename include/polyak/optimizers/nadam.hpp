@@ -1,5 +1,7 @@
 #pragma once
 
+#include <Eigen/Core>
+
 #include <cmath>
 #include <cstdint>
 #include <string_view>
