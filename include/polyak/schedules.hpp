@@ -1,14 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <numbers>
-#include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -24,54 +20,34 @@ namespace polyak {
 
 /// A number or a schedule: what learning rates, weight decays and momenta are given as. A schedule is asked in each
 /// step, with the number of steps already taken; what it gives is checked before anything is written.
-class Hyperparameter {
+class Hyperparameter : public detail::NumberOrFunction<std::uint64_t> {
  public:
-  template <class T>
-    requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>)
-  Hyperparameter(T number) : number_(static_cast<double>(number)) {}
+  template <detail::Number T>
+  Hyperparameter(T number) : NumberOrFunction(static_cast<double>(number)) {}
 
   template <class F>
     requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
   Hyperparameter(F schedule)
-      : schedule_(std::move(schedule)),
-        describe_([](const Function& f) { return detail::describe_function(f.template target<F>()); }) {
-    if (!schedule_) detail::throw_bad_argument("polyak::Hyperparameter", "a schedule must be callable, got none");
+      : NumberOrFunction(std::move(schedule),
+                         [](const Function& f) { return detail::describe_function(f.template target<F>()); }) {
+    if (is_number()) detail::throw_bad_argument("polyak::Hyperparameter", "a schedule must be callable, got none");
   }
 
-  [[nodiscard]] double operator()(std::uint64_t t) const { return schedule_ ? schedule_(t) : number_; }
-  [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
-  /// 0 where it is a schedule.
-  [[nodiscard]] double number() const noexcept { return number_; }
-
-  /// What a saved one is told from another by: the number, the schedule's own options, or "a callable".
-  [[nodiscard]] std::string description() const {
-    return is_number() ? detail::to_text(number_) : describe_(schedule_);
-  }
-
- private:
-  using Function = std::function<double(std::uint64_t)>;
-
-  double number_ = 0;
-  Function schedule_;
-  std::string (*describe_)(const Function&) = nullptr;
+  [[nodiscard]] double operator()(std::uint64_t t) const { return is_number() ? number_ : function_(t); }
 };
 
-/// η_t = η, range [0, ∞).
-class Constant {
- public:
+struct ConstantOptions {
+  double value;  ///< η in [0, ∞)
+
+  void for_each_option(const auto& visit) const { visit("value", value, detail::nonnegative); }
+};
+
+/// η_t = η.
+struct Constant : detail::FromOptions<Constant, ConstantOptions> {
   static constexpr std::string_view name = "polyak::Constant";
 
-  explicit Constant(double value) : value_(value) { for_each_option(detail::OptionChecker{name}); }
-  [[nodiscard]] double operator()(std::uint64_t) const noexcept { return value_; }
-  void for_each_option(const auto& visit) const { visit("value", value_, detail::nonnegative); }
-  template <class Archive>
-  void serialize(Archive& archive, unsigned int) {
-    detail::serialize_version(archive, name);
-    for_each_option(detail::OptionSerializer<Archive>{archive, name});
-  }
-
- private:
-  double value_;
+  explicit Constant(double value) : FromOptions(ConstantOptions{value}) {}
+  [[nodiscard]] double operator()(std::uint64_t) const noexcept { return options_.value; }
 };
 
 struct InverseTimeOptions {

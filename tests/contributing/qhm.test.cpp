@@ -27,52 +27,29 @@ struct QhmOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct QhmRule {
+struct QhmRule : PlainRule {
   using scalar_type = Scalar;
-  using Options = QhmOptions;
-  using Factors = StepNumbers;
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Qhm";
 
   // [rule]
-  Options options;
-  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {};
+  QhmOptions options;
+  StateVector<Scalar> moments = {};
 
-  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
-    if (t == 0) moment.setZero(static_cast<Eigen::Index>(n));
-    return now;
-  }
-  void commit(const Factors&) noexcept {}
-  void reset() { moment.resize(0); }
-  void for_each_state(const auto& visit) { visit("moment", moment); }
+  void for_each_state(const auto& visit) { visit("moment", moments); }
 
-  template <class Grad>
-  struct Move {
-    static constexpr std::size_t width = lanes::width<Scalar>;
-    Scalar* params;
-    Grad grad;
-    T* moment;
-    T descent, decay, beta, nu;
-
-    template <std::size_t N>
-    auto operator()(lanes::At<N> i) const noexcept {
-      const auto p = lanes::load<T>(params, i);
-      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
-      const auto m = lanes::store(moment, i, lanes::mul_add(beta, lanes::load(moment, i) - g, g));
-      return lanes::store(params, i, lanes::mul_add(descent, lanes::mul_add(nu, m - g, g), p));
-    }
-  };
-  // [/rule]
   template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    f(Move<Grad>{.params = slice.params.data(),
-                 .grad = slice.grad,
-                 .moment = moment.data() + slice.offset,
-                 .descent = static_cast<T>(-factors.rate),
-                 .decay = static_cast<T>(factors.decay),
-                 .beta = static_cast<T>(options.beta),
-                 .nu = static_cast<T>(options.nu)});
+  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    const T descent = T(-now.rate), decay = T(now.decay), beta = T(options.beta), nu = T(options.nu);
+    f(as_move<Scalar>(
+        [=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset](auto i) noexcept {
+          const auto p = lanes::load<T>(params, i);
+          const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+          const auto m = lanes::store(moment, i, lanes::mul_add(beta, lanes::load(moment, i) - g, g));
+          return lanes::store(params, i, lanes::mul_add(descent, lanes::mul_add(nu, m - g, g), p));
+        }));
   }
+  // [/rule]
 };
 
 }  // namespace detail
@@ -84,7 +61,7 @@ struct QhmRule {
 /// Costs n scalars of memory. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
 struct Qhm : detail::Coordinatewise<detail::QhmRule<Scalar>> {
-  explicit Qhm(QhmOptions options = {}) : detail::Coordinatewise<detail::QhmRule<Scalar>>(std::move(options)) {}
+  explicit Qhm(QhmOptions options = {}) : Qhm::Coordinatewise(std::move(options)) {}
 };
 
 }  // namespace polyak

@@ -6,9 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <numbers>
-#include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 #include "polyak/concepts.hpp"
@@ -31,46 +29,42 @@ concept ComplementedDecay =
 /// A decay is a number β in [0, 1], a callable of k that returns β, or an object with complement(k, every) that returns
 /// 1 − β in [0, 1], where every is the number of steps from one fold to the next. A fold with β = 1 leaves the average
 /// as it is.
-class Decay {
+class Decay : public detail::NumberOrFunction<std::uint64_t, std::uint64_t> {
  public:
-  template <class T>
-    requires(std::is_arithmetic_v<T> && !std::same_as<T, bool>)
-  Decay(T beta) : complement_(1 - static_cast<double>(beta)), beta_(static_cast<double>(beta)) {}
+  template <detail::Number T>
+  Decay(T beta) : NumberOrFunction(static_cast<double>(beta)) {}
 
   template <class F>
     requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>))
-  Decay(F beta) : description_(detail::describe_function(&beta)) {
-    if constexpr (ComplementedDecay<F>) {
-      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t every) {
-        return decay.complement(k, every);
-      };
-    } else {
-      if (!std::function<double(std::uint64_t)>(beta)) {
+  Decay(F beta)
+      : NumberOrFunction(Complement<F>{std::move(beta)}, [](const Function& f) {
+          return detail::describe_function(&f.template target<Complement<F>>()->decay);
+        }) {
+    if constexpr (!ComplementedDecay<F>) {
+      if (!std::function<double(std::uint64_t)>(function_.template target<Complement<F>>()->decay)) {
         detail::throw_bad_argument("polyak::Ema", "decay must be callable, got none");
       }
-      schedule_ = [decay = std::move(beta)](std::uint64_t k, std::uint64_t) {
-        const double b = decay(k);
-        if (!detail::from_0_to_1.holds(b)) detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1]", b, k + 1);
-        return 1 - b;
-      };
     }
   }
 
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t every) const {
-    return schedule_ ? schedule_(k, every) : complement_;
+    return is_number() ? 1 - number_ : function_(k, every);
   }
-  [[nodiscard]] bool is_number() const noexcept { return !schedule_; }
-  /// β where it is a number.
-  [[nodiscard]] double number() const noexcept { return beta_; }
-
-  /// What a saved one is told from another by: the number, the schedule's own options, or "a callable".
-  [[nodiscard]] std::string description() const { return is_number() ? detail::to_text(beta_) : description_; }
 
  private:
-  double complement_ = 0;
-  double beta_ = 0;
-  std::function<double(std::uint64_t, std::uint64_t)> schedule_;
-  std::string description_;
+  template <class F>
+  struct Complement {
+    F decay;
+    double operator()(std::uint64_t k, std::uint64_t every) const {
+      if constexpr (ComplementedDecay<F>) {
+        return decay.complement(k, every);
+      } else {
+        const double b = decay(k);
+        if (!detail::from_0_to_1.holds(b)) detail::throw_bad_fold("polyak::Ema", "decay must be in [0, 1]", b, k + 1);
+        return 1 - b;
+      }
+    }
+  };
 };
 
 struct DecayWarmupOptions {

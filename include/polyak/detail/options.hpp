@@ -1,9 +1,12 @@
 #pragma once
 
 #include <concepts>
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/finite.hpp"
@@ -17,13 +20,9 @@ namespace polyak::detail {
 [[nodiscard]] inline std::string to_text(bool x) { return x ? "true" : "false"; }
 [[nodiscard]] inline std::string to_text(std::string_view x) { return std::string(x); }
 
-/// An option that is given as a number or a function says what it is in words.
+/// An option that is a number or a function, and says which in words: a NumberOrFunction.
 template <class T>
-concept GivenAsFunction = requires(const T& option) {
-  { option.description() } -> std::same_as<std::string>;
-  { option.is_number() } -> std::same_as<bool>;
-  { option.number() } -> std::same_as<double>;
-};
+concept GivenAsFunction = requires(const T& option) { option.is_number(); };
 
 /// The finite numbers from low to high, and in which words others are refused.
 struct Range {
@@ -55,15 +54,15 @@ struct OptionChecker {
     if constexpr (GivenAsFunction<T>) {
       if (value.is_number()) (*this)(member, value.number(), range);
     } else {
-      if (!range.holds(static_cast<double>(value))) refuse(member, value, range);
+      if (!range.holds(static_cast<double>(value))) refuse(who, member, range.rule, value);
     }
   }
 
  private:
   template <class T>
-  [[noreturn, gnu::cold, gnu::noinline]] void refuse(std::string_view member, const T& value,
-                                                     const Range& range) const {
-    throw_bad_value(who, std::string(member).append(" ").append(range.rule), value);
+  [[noreturn, gnu::cold, gnu::noinline]] static void refuse(std::string_view who, std::string_view member,
+                                                            std::string_view rule, T got) {
+    throw_bad_value(who, std::string(member).append(" ").append(rule), got);
   }
 };
 
@@ -116,5 +115,32 @@ template <class T>
     return "a callable";
   }
 }
+
+template <class T>
+concept Number = std::is_arithmetic_v<T> && !std::same_as<T, bool>;
+
+/// What is given as a number, or as a function in its place.
+template <class... Args>
+class NumberOrFunction {
+ public:
+  [[nodiscard]] bool is_number() const noexcept { return !function_; }
+  /// 0 where it is a function.
+  [[nodiscard]] double number() const noexcept { return number_; }
+  /// What a saved one is told from another by: the number, the function's own options, or "a callable".
+  [[nodiscard]] std::string description() const { return is_number() ? to_text(number_) : describe_(function_); }
+
+ protected:
+  using Function = std::function<double(Args...)>;
+
+  explicit NumberOrFunction(double number) : number_(number) {}
+  NumberOrFunction(Function function, std::string (*describe)(const Function&))
+      : function_(std::move(function)), describe_(describe) {}
+
+  double number_ = 0;
+  Function function_;
+
+ private:
+  std::string (*describe_)(const Function&) = nullptr;
+};
 
 }  // namespace polyak::detail

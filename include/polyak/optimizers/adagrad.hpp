@@ -2,7 +2,6 @@
 
 #include <Eigen/Core>
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -36,52 +35,32 @@ struct AdagradOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct AdagradRule {
+struct AdagradRule : PlainRule {
   using scalar_type = Scalar;
-  using Options = AdagradOptions;
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Adagrad";
 
-  using Factors = StepNumbers;
+  AdagradOptions options;
+  StateVector<Scalar> sums = {};
 
-  Options options;
-  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> sum = {};
-
-  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
-    if (t == 0) sum.setConstant(static_cast<Eigen::Index>(n), static_cast<T>(options.initial_accumulator));
+  StepNumbers begin(std::uint64_t t, const StepNumbers& now, Eigen::Index) {
+    if (t == 0) sums.setConstant(T(options.initial_accumulator));
     return {now.rate / (1 + static_cast<double>(t) * options.learning_rate_decay), now.decay, now.momentum};
   }
-  void commit(const Factors&) noexcept {}
-  void reset() { sum.resize(0); }
 
-  void for_each_state(const auto& visit) { visit("sum", sum); }
-
-  template <class Grad>
-  struct Move {
-    static constexpr std::size_t width = lanes::width<Scalar>;
-    Scalar* params;
-    Grad grad;
-    T* sum;
-    T descent, decay, epsilon;
-
-    template <std::size_t N>
-    auto operator()(lanes::At<N> i) const noexcept {
-      const auto p = lanes::load<T>(params, i);
-      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
-      const auto s = lanes::store(sum, i, lanes::mul_add(g, g, lanes::load(sum, i)));
-      const auto step = g / (lanes::square_root(s) + epsilon);
-      return lanes::store(params, i, lanes::mul_add(descent, step, p));
-    }
-  };
+  void for_each_state(const auto& visit) { visit("sum", sums); }
 
   template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    f(Move<Grad>{.params = slice.params.data(),
-                 .grad = slice.grad,
-                 .sum = sum.data() + slice.offset,
-                 .descent = static_cast<T>(-factors.rate),
-                 .decay = static_cast<T>(factors.decay),
-                 .epsilon = static_cast<T>(options.epsilon)});
+  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    const T descent = T(-now.rate), decay = T(now.decay), epsilon = T(options.epsilon);
+    f(as_move<Scalar>(
+        [=, params = slice.params.data(), grad = slice.grad, sum = sums.data() + slice.offset](auto i) noexcept {
+          const auto p = lanes::load<T>(params, i);
+          const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+          const auto s = lanes::store(sum, i, lanes::mul_add(g, g, lanes::load(sum, i)));
+          const auto step = g / (lanes::square_root(s) + epsilon);
+          return lanes::store(params, i, lanes::mul_add(descent, step, p));
+        }));
   }
 };
 
@@ -95,8 +74,7 @@ struct AdagradRule {
 template <FloatingPoint Scalar = double>
 class Adagrad : public detail::Coordinatewise<detail::AdagradRule<Scalar>> {
  public:
-  explicit Adagrad(AdagradOptions options = {})
-      : detail::Coordinatewise<detail::AdagradRule<Scalar>>(std::move(options)) {}
+  explicit Adagrad(AdagradOptions options = {}) : Adagrad::Coordinatewise(std::move(options)) {}
 };
 
 }  // namespace polyak

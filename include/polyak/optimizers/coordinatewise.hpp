@@ -1,5 +1,7 @@
 #pragma once
 
+#include <Eigen/Core>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +16,7 @@
 #include "polyak/detail/known_layout.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
-#include "polyak/optimizers/setting.hpp"
+#include "polyak/lanes.hpp"
 #include "polyak/schedules.hpp"
 #include "polyak/step.hpp"
 
@@ -36,23 +38,51 @@ struct StepNumbers {
 template <class Options>
 concept WithMomentum = requires(const Options& options) { options.momentum; };
 
+/// What a rule keeps of each coordinate.
+template <FloatingPoint Scalar>
+using StateVector = Eigen::Matrix<lanes::compute_t<Scalar>, Eigen::Dynamic, 1, Eigen::ColMajor>;
+
+/// The move f(i) of weights of this scalar, with i as in lanes.hpp.
+template <FloatingPoint Scalar, class F>
+struct Move : F {
+  static constexpr std::size_t width = lanes::width<Scalar>;
+};
+template <FloatingPoint Scalar, class F>
+[[nodiscard]] Move<Scalar, F> as_move(F f) noexcept {
+  return {std::move(f)};
+}
+
+/// A rule whose steps need no numbers but those they are given.
+struct PlainRule {
+  using Factors = StepNumbers;
+
+  static StepNumbers begin(std::uint64_t, const StepNumbers& now, Eigen::Index) noexcept { return now; }
+  static void commit(const StepNumbers&) noexcept {}
+};
+
 /// What every optimizer that moves coordinate by coordinate has in common: one tick a step, the hyperparameters that
-/// can be set while training, options by block. The Rule holds what differs:
+/// can be set while training, options by block. What differs is in a class that is derived from PlainRule and has
 ///
-///     scalar_type, Options, name   Options have learning_rate, weight_decay and blocks, and may have a momentum
-///     Rule{Options}
-///     Factors begin(t, now, n)     begins them with the StepNumbers; grows its state, zeroed, changes nothing else
+///     scalar_type, name
+///     options                      have learning_rate, weight_decay and blocks, and may have a momentum
+///     its state                    behind the options, with initializers
+///     for_each_state(visit)        visit(name, member) for what a step leaves to the next; vectors are of size n,
+///                                  zeroed before the first step
 ///     with_kernel(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
-///     commit(factors), reset()
-///     for_each_state(visit)        visit(name, member) for what a step leaves to the next; vectors are of size n
+///
+/// and where its steps need more numbers than StepNumbers
+///
+///     Factors                      derived from StepNumbers
+///     Factors begin(t, now, n)     begins them with the StepNumbers; may throw, and but for memory changes nothing
+///     commit(factors)              once the step is taken
 template <class Rule>
 class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
  public:
   using scalar_type = typename Rule::scalar_type;
-  using Options = typename Rule::Options;
+  using Options = decltype(Rule::options);
   static constexpr std::string_view name = Rule::name;
 
-  explicit Coordinatewise(Options options) : rule_{std::move(options)} {
+  explicit Coordinatewise(Options options) : rule_{{}, std::move(options)} {
     check_options();
     for_each_block_option(OptionChecker{Rule::name});
   }
@@ -69,7 +99,9 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
         own.decay *= blocks[slice.block].weight_decay_factor;
       }
       rule_.with_kernel(own, slice, f);
-      if (flushes(steps_)) flush(slice.offset, slice.params.size());
+      if (flushes(steps_)) {
+        for_each_vector([&](auto& vector) { flush_subnormals(vector.data() + slice.offset, slice.params.size()); });
+      }
     };
     const Outcome outcome = move_and_fold<typename Step::view_type>(step, with_kernel, folds...);
     ++steps_;
@@ -103,7 +135,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   /// Back to the state after construction, with the hyperparameters as last set; frees the state.
   void reset() {
     steps_ = 0;
-    rule_.reset();
+    rule_ = Rule{{}, std::move(rule_.options)};
   }
 
   /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization. The options
@@ -118,26 +150,20 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     option("scalar", scalar_name<scalar_type>);
     Options options = rule_.options;
     Settings settings = settings_;
-    for_each_setting(options, settings, [&archive](Hyperparameter& each, Setting& setting) {
-      setting.serialize(archive, each, Rule::name);
-    });
+    for_each_setting(options, settings,
+                     [&archive](Hyperparameter& each, Setting& setting) { serialize_setting(archive, each, setting); });
     options.for_each_option([&option](std::string_view member, const auto& value, const auto&...) {
       if constexpr (!std::same_as<std::remove_cvref_t<decltype(value)>, Hyperparameter>) option(member, value);
     });
     option("number of blocks with options", std::uint64_t{options.blocks.size()});
     for_each_block_option(option);
     if constexpr (is_loading<Archive>) {
-      options.for_each_option(OptionChecker{Rule::name});
-      std::uint64_t steps = 0;
-      KnownLayout layout;
-      Rule rule{std::move(options)};
-      serialize_state(archive, steps, layout, rule);
-      settings_ = settings;
-      rule_ = std::move(rule);
-      steps_ = steps;
-      layout_ = std::move(layout);
+      Coordinatewise loaded(std::move(options));
+      loaded.settings_ = settings;
+      loaded.serialize_state(archive);
+      *this = std::move(loaded);
     } else {
-      serialize_state(archive, steps_, layout_, rule_);
+      serialize_state(archive);
     }
   }
 
@@ -154,16 +180,24 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     if (!blocks.empty() && blocks.size() != view.blocks()) {
       throw_bad_size(Rule::name, "options for each block need as many blocks,", blocks.size(), view.blocks());
     }
-    return rule_.begin(steps_, ask(), view.size());
+    const StepNumbers now = ask();
+    const auto n = static_cast<Eigen::Index>(view.size());
+    if (steps_ == 0) for_each_vector([n](auto& vector) { vector.setZero(n); });
+    return rule_.begin(steps_, now, n);
   }
 
-  /// What a step leaves to the next, of n coordinates.
-  void flush(std::size_t offset, std::size_t n) noexcept {
-    rule_.for_each_state([offset, n](std::string_view, auto& state) {
-      if constexpr (requires { state.data(); }) flush_subnormals(state.data() + offset, n);
+  /// Calls f with what a step leaves to the next of each coordinate.
+  void for_each_vector(const auto& f) {
+    rule_.for_each_state([&f](std::string_view, auto& state) {
+      if constexpr (requires { state.data(); }) f(state);
     });
   }
 
+  /// A hyperparameter that can be set while training. What it is stays among the options, where users read it.
+  struct Setting {
+    std::string_view name;
+    bool is_set = false;  // as a number, in the place of what the optimizer was made with
+  };
   struct Settings {
     Setting rate{"learning_rate"}, decay{"weight_decay"}, momentum{"momentum"};
   };
@@ -175,15 +209,53 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     f(options.weight_decay, settings.decay);
     if constexpr (WithMomentum<Options>) f(options.momentum, settings.momentum);
   }
+  /// A number; a schedule passes, and what it gives is checked where it is asked.
+  static void check(const Setting& setting, const auto& given) {
+    OptionChecker{Rule::name}(setting.name, given, nonnegative);
+  }
   [[nodiscard]] StepNumbers ask() const {
+    const auto number = [this](const Hyperparameter& option, const Setting& setting) {
+      const double x = option(steps_);
+      check(setting, x);
+      return x;
+    };
     const Options& o = rule_.options;
-    StepNumbers now{settings_.rate.ask(o.learning_rate, steps_, Rule::name),
-                    settings_.decay.ask(o.weight_decay, steps_, Rule::name), 0};
-    if constexpr (WithMomentum<Options>) now.momentum = settings_.momentum.ask(o.momentum, steps_, Rule::name);
-    return now;
+    // Made at once: what is stored one by one would be waited for when it is read as a whole.
+    const double rate = number(o.learning_rate, settings_.rate), decay = number(o.weight_decay, settings_.decay);
+    double momentum = 0;
+    if constexpr (WithMomentum<Options>) momentum = number(o.momentum, settings_.momentum);
+    return {rate, decay, momentum};
   }
   void set(Setting& setting, Hyperparameter& option, Hyperparameter given) {
-    setting.set(option, std::move(given), Rule::name, [this] { check_options(); });
+    check(setting, given);
+    std::swap(option, given);
+    try {
+      check_options();
+    } catch (...) {
+      std::swap(option, given);
+      throw;
+    }
+    setting.is_set = option.is_number();
+  }
+  /// A number that was set, or is to replace one that was set here, is state. All else is an option, and compared with
+  /// the saved one: no schedule is loaded.
+  template <class Archive>
+  static void serialize_setting(Archive& archive, Hyperparameter& option, Setting& setting) {
+    [[maybe_unused]] const bool was_set = setting.is_set;
+    bool is_number = option.is_number();
+    double number = option.number();
+    serialize_value(archive, is_number);
+    serialize_value(archive, setting.is_set);
+    if (!is_number) return serialize_option(archive, Rule::name, setting.name, option);
+    serialize_value(archive, number);
+    if constexpr (is_loading<Archive>) {
+      check(setting, number);
+      const std::string saved = to_text(number), present = option.description();
+      if (!setting.is_set && !was_set && saved != present) {
+        throw_other_option(Rule::name, setting.name, saved, present);
+      }
+      option = number;
+    }
   }
   void check_options() const { rule_.options.for_each_option(OptionChecker{Rule::name}); }
   void for_each_block_option(const auto& visit) const {
@@ -195,12 +267,12 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     }
   }
   template <class Archive>
-  static void serialize_state(Archive& archive, std::uint64_t& steps, KnownLayout& layout, Rule& rule) {
-    serialize_value(archive, steps);
-    if (steps == 0) return;  // whatever a step that failed has left behind
-    layout.serialize(archive, Rule::name);
-    rule.for_each_state([&](std::string_view member, auto& state) {
-      serialize_member(archive, Rule::name, member, state, layout.size());
+  void serialize_state(Archive& archive) {
+    serialize_value(archive, steps_);
+    if (steps_ == 0) return;  // whatever a step that failed has left behind
+    layout_.serialize(archive, Rule::name);
+    rule_.for_each_state([&](std::string_view member, auto& state) {
+      serialize_member(archive, Rule::name, member, state, layout_.size());
     });
   }
 

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <Eigen/Core>
-
-#include <cstddef>
-#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -34,59 +30,32 @@ struct LionOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct LionRule {
+struct LionRule : PlainRule {
   using scalar_type = Scalar;
-  using Options = LionOptions;
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Lion";
 
-  using Factors = StepNumbers;
+  LionOptions options;
+  StateVector<Scalar> moments = {};
 
-  Options options;
-  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {};
-
-  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
-    if (t == 0) moment.setZero(static_cast<Eigen::Index>(n));
-    return now;
-  }
-  void commit(const Factors&) noexcept {}
-  void reset() { moment.resize(0); }
-
-  void for_each_state(const auto& visit) { visit("moment", moment); }
-
-  template <class Grad>
-  struct Move {
-    static constexpr std::size_t width = lanes::width<Scalar>;
-    Scalar* params;
-    Grad grad;
-    T* moment;
-    T rate, shrink, beta1, beta2, intake1, intake2;
-
-    template <std::size_t N>
-    auto operator()(lanes::At<N> i) const noexcept {
-      const auto p = shrink * lanes::load<T>(params, i);
-      const auto g = lanes::load<T>(grad, i);
-      const auto m = lanes::load(moment, i);
-      lanes::store(moment, i, lanes::mul_add(beta2, m, intake2 * g));
-      const auto c = lanes::mul_add(beta1, m, intake1 * g);
-      using V = decltype(+c);
-      // The sign of NaN is NaN: a step must not hide a diverged gradient.
-      const V sign = c > V{} ? lanes::all<V>(1) : c < V{} ? lanes::all<V>(-1) : c;
-      return lanes::store(params, i, lanes::mul_add(-rate, sign, p));
-    }
-  };
+  void for_each_state(const auto& visit) { visit("moment", moments); }
 
   template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    f(Move<Grad>{.params = slice.params.data(),
-                 .grad = slice.grad,
-                 .moment = moment.data() + slice.offset,
-                 .rate = static_cast<T>(factors.rate),
-                 .shrink = static_cast<T>(1 - factors.rate * factors.decay),
-                 .beta1 = static_cast<T>(options.beta1),
-                 .beta2 = static_cast<T>(options.beta2),
-                 .intake1 = static_cast<T>(1 - options.beta1),
-                 .intake2 = static_cast<T>(1 - options.beta2)});
+  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    const T rate = T(now.rate), shrink = T(1 - now.rate * now.decay), beta1 = T(options.beta1),
+            beta2 = T(options.beta2), intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2);
+    f(as_move<Scalar>(
+        [=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset](auto i) noexcept {
+          const auto p = shrink * lanes::load<T>(params, i);
+          const auto g = lanes::load<T>(grad, i);
+          const auto m = lanes::load(moment, i);
+          lanes::store(moment, i, lanes::mul_add(beta2, m, intake2 * g));
+          const auto c = lanes::mul_add(beta1, m, intake1 * g);
+          using V = decltype(+c);
+          // The sign of NaN is NaN: a step must not hide a diverged gradient.
+          const V sign = c > V{} ? lanes::all<V>(1) : c < V{} ? lanes::all<V>(-1) : c;
+          return lanes::store(params, i, lanes::mul_add(-rate, sign, p));
+        }));
   }
 };
 
@@ -100,7 +69,7 @@ struct LionRule {
 template <FloatingPoint Scalar = double>
 class Lion : public detail::Coordinatewise<detail::LionRule<Scalar>> {
  public:
-  explicit Lion(LionOptions options = {}) : detail::Coordinatewise<detail::LionRule<Scalar>>(std::move(options)) {}
+  explicit Lion(LionOptions options = {}) : Lion::Coordinatewise(std::move(options)) {}
 };
 
 }  // namespace polyak

@@ -3,7 +3,6 @@
 #include <Eigen/Core>
 
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -40,9 +39,8 @@ struct NAdamOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct NAdamRule {
+struct NAdamRule : PlainRule {
   using scalar_type = Scalar;
-  using Options = NAdamOptions;
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::NAdam";
 
@@ -53,16 +51,12 @@ struct NAdamRule {
     double root2;
   };
 
-  Options options;
+  NAdamOptions options;
   BiasCorrection second = {};
   double product = 1;
-  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> moment = {}, square = {};
+  StateVector<Scalar> moments = {}, squares = {};
 
-  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
-    if (t == 0) {
-      moment.setZero(static_cast<Eigen::Index>(n));
-      square.setZero(static_cast<Eigen::Index>(n));
-    }
+  Factors begin(std::uint64_t t, const StepNumbers& now, Eigen::Index) const {
     const double mu = momentum(static_cast<double>(t) + 1);
     const double next = momentum(static_cast<double>(t) + 2);
     Factors factors{now, second, product * mu, 0, 0, 0};
@@ -75,49 +69,28 @@ struct NAdamRule {
     second = factors.second;
     product = factors.product;
   }
-  void reset() { *this = NAdamRule{std::move(options)}; }
-
   void for_each_state(const auto& visit) {
     visit("second", second);
     visit("product", product);
-    visit("moment", moment);
-    visit("square", square);
+    visit("moment", moments);
+    visit("square", squares);
   }
 
-  template <class Grad>
-  struct Move {
-    static constexpr std::size_t width = lanes::width<Scalar>;
-    Scalar* params;
-    Grad grad;
-    T *moment, *square;
-    T of_grad, of_moment, decay, beta1, beta2, intake1, intake2, root, epsilon;
-
-    template <std::size_t N>
-    auto operator()(lanes::At<N> i) const noexcept {
+  template <class Grad, class F>
+  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    const T of_grad = T(factors.rate * factors.of_grad), of_moment = T(factors.rate * factors.of_moment),
+            decay = T(factors.decay), beta1 = T(options.beta1), beta2 = T(options.beta2),
+            intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2), root = T(factors.root2),
+            epsilon = T(options.epsilon);
+    f(as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset,
+                       square = squares.data() + slice.offset](auto i) noexcept {
       const auto p = lanes::load<T>(params, i);
       const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
       const auto m = lanes::store(moment, i, lanes::mul_add(beta1, lanes::load(moment, i), intake1 * g));
       const auto v = lanes::store(square, i, lanes::mul_add(beta2, lanes::load(square, i), intake2 * g * g));
       const auto step = lanes::mul_add(of_grad, g, of_moment * m) / (lanes::square_root(v) / root + epsilon);
       return lanes::store(params, i, p - step);
-    }
-  };
-
-  template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    f(Move<Grad>{.params = slice.params.data(),
-                 .grad = slice.grad,
-                 .moment = moment.data() + slice.offset,
-                 .square = square.data() + slice.offset,
-                 .of_grad = static_cast<T>(factors.rate * factors.of_grad),
-                 .of_moment = static_cast<T>(factors.rate * factors.of_moment),
-                 .decay = static_cast<T>(factors.decay),
-                 .beta1 = static_cast<T>(options.beta1),
-                 .beta2 = static_cast<T>(options.beta2),
-                 .intake1 = static_cast<T>(1 - options.beta1),
-                 .intake2 = static_cast<T>(1 - options.beta2),
-                 .root = static_cast<T>(factors.root2),
-                 .epsilon = static_cast<T>(options.epsilon)});
+    }));
   }
 
  private:
@@ -137,7 +110,7 @@ struct NAdamRule {
 template <FloatingPoint Scalar = double>
 class NAdam : public detail::Coordinatewise<detail::NAdamRule<Scalar>> {
  public:
-  explicit NAdam(NAdamOptions options = {}) : detail::Coordinatewise<detail::NAdamRule<Scalar>>(std::move(options)) {}
+  explicit NAdam(NAdamOptions options = {}) : NAdam::Coordinatewise(std::move(options)) {}
 };
 
 }  // namespace polyak

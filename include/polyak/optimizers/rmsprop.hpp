@@ -2,7 +2,6 @@
 
 #include <Eigen/Core>
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -38,87 +37,61 @@ struct RMSpropOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct RMSpropRule {
+struct RMSpropRule : PlainRule {
   using scalar_type = Scalar;
-  using Options = RMSpropOptions;
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::RMSprop";
 
-  using Factors = StepNumbers;
-
-  Options options;
+  RMSpropOptions options;
   bool has_velocity = false;
-  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> square = {}, mean = {}, velocity = {};
+  StateVector<Scalar> squares = {}, means = {}, velocities = {};
 
-  Factors begin(std::uint64_t t, const StepNumbers& now, std::size_t n) {
-    const auto size = static_cast<Eigen::Index>(n);
-    if (t == 0) {
-      square.setZero(size);
-      if (options.centered) mean.setZero(size);
-    }
-    if (now.momentum != 0 && !has_velocity) velocity.setZero(size);
+  StepNumbers begin(std::uint64_t, const StepNumbers& now, Eigen::Index n) {
+    if (now.momentum != 0 && !has_velocity) velocities.setZero(n);
     return now;
   }
-  void commit(const Factors& factors) noexcept { has_velocity |= factors.momentum != 0; }
-  void reset() { *this = RMSpropRule{std::move(options)}; }
+  void commit(const StepNumbers& now) noexcept { has_velocity |= now.momentum != 0; }
 
   void for_each_state(const auto& visit) {
-    visit("square", square);
-    if (options.centered) visit("mean", mean);
+    visit("square", squares);
+    if (options.centered) visit("mean", means);
     visit("has_velocity", has_velocity);
-    if (has_velocity) visit("velocity", velocity);
+    if (has_velocity) visit("velocity", velocities);
   }
 
-  template <bool Centered, bool HasMomentum, class Grad>
-  struct Move {
-    static constexpr std::size_t width = lanes::width<Scalar>;
-    Scalar* params;
-    Grad grad;
-    T *square, *mean, *velocity;
-    T descent, decay, alpha, intake, epsilon, momentum;
-
-    template <std::size_t N>
-    auto operator()(lanes::At<N> i) const noexcept {
-      const auto p = lanes::load<T>(params, i);
-      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
-      auto v = lanes::store(square, i, lanes::mul_add(alpha, lanes::load(square, i), intake * g * g));
-      using V = decltype(v);
-      if constexpr (Centered) {
-        const V m = lanes::store(mean, i, lanes::mul_add(alpha, lanes::load(mean, i), intake * g));
-        v = lanes::mul_add(-m, m, v);
-        v = v < V{} ? V{} : v;  // by rounding, where the gradient hardly changes
-      }
-      V step = g / (lanes::square_root(v) + epsilon);
-      if constexpr (HasMomentum) {
-        step = lanes::store(velocity, i, lanes::mul_add(momentum, lanes::load(velocity, i), step));
-      }
-      return lanes::store(params, i, lanes::mul_add(descent, step, p));
-    }
-  };
-
   template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    if (factors.momentum == 0) {
-      options.centered ? f(move<true, false>(factors, slice)) : f(move<false, false>(factors, slice));
+  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+    if (now.momentum == 0) {
+      options.centered ? f(move<true, false>(now, slice)) : f(move<false, false>(now, slice));
     } else {
-      options.centered ? f(move<true, true>(factors, slice)) : f(move<false, true>(factors, slice));
+      options.centered ? f(move<true, true>(now, slice)) : f(move<false, true>(now, slice));
     }
   }
 
  private:
   template <bool Centered, bool HasMomentum, class Grad>
-  Move<Centered, HasMomentum, Grad> move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
-    return {.params = slice.params.data(),
-            .grad = slice.grad,
-            .square = square.data() + slice.offset,
-            .mean = Centered ? mean.data() + slice.offset : nullptr,
-            .velocity = HasMomentum ? velocity.data() + slice.offset : nullptr,
-            .descent = static_cast<T>(-factors.rate),
-            .decay = static_cast<T>(factors.decay),
-            .alpha = static_cast<T>(options.alpha),
-            .intake = static_cast<T>(1 - options.alpha),
-            .epsilon = static_cast<T>(options.epsilon),
-            .momentum = static_cast<T>(factors.momentum)};
+  auto move(const StepNumbers& now, const Slice<Scalar, Grad>& slice) noexcept {
+    const T descent = T(-now.rate), decay = T(now.decay), alpha = T(options.alpha), intake = T(1 - options.alpha),
+            epsilon = T(options.epsilon), momentum = T(now.momentum);
+    T* const mean = Centered ? means.data() + slice.offset : nullptr;
+    T* const velocity = HasMomentum ? velocities.data() + slice.offset : nullptr;
+    return as_move<Scalar>(
+        [=, params = slice.params.data(), grad = slice.grad, square = squares.data() + slice.offset](auto i) noexcept {
+          const auto p = lanes::load<T>(params, i);
+          const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+          auto v = lanes::store(square, i, lanes::mul_add(alpha, lanes::load(square, i), intake * g * g));
+          using V = decltype(v);
+          if constexpr (Centered) {
+            const V m = lanes::store(mean, i, lanes::mul_add(alpha, lanes::load(mean, i), intake * g));
+            v = lanes::mul_add(-m, m, v);
+            v = v < V{} ? V{} : v;  // by rounding, where the gradient hardly changes
+          }
+          V step = g / (lanes::square_root(v) + epsilon);
+          if constexpr (HasMomentum) {
+            step = lanes::store(velocity, i, lanes::mul_add(momentum, lanes::load(velocity, i), step));
+          }
+          return lanes::store(params, i, lanes::mul_add(descent, step, p));
+        });
   }
 };
 
@@ -135,8 +108,7 @@ struct RMSpropRule {
 template <FloatingPoint Scalar = double>
 class RMSprop : public detail::Coordinatewise<detail::RMSpropRule<Scalar>> {
  public:
-  explicit RMSprop(RMSpropOptions options = {})
-      : detail::Coordinatewise<detail::RMSpropRule<Scalar>>(std::move(options)) {}
+  explicit RMSprop(RMSpropOptions options = {}) : RMSprop::Coordinatewise(std::move(options)) {}
 };
 
 }  // namespace polyak

@@ -2,7 +2,6 @@
 
 #include <Eigen/Core>
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -41,9 +40,8 @@ struct SgdOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct SgdRule {
+struct SgdRule : PlainRule {
   using scalar_type = Scalar;
-  using Options = SgdOptions;
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Sgd";
 
@@ -51,60 +49,27 @@ struct SgdRule {
     double intake;
   };
 
-  Options options;
+  SgdOptions options;
   bool has_velocity = false;
-  Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> velocity = {};
+  StateVector<Scalar> velocities = {};
 
-  Factors begin(std::uint64_t, const StepNumbers& now, std::size_t n) {
-    if (now.momentum != 0 && !has_velocity) velocity.setZero(static_cast<Eigen::Index>(n));
+  Factors begin(std::uint64_t, const StepNumbers& now, Eigen::Index n) {
+    if (now.momentum != 0 && !has_velocity) velocities.setZero(n);
     // The first velocity is d itself, undamped; its buffer is zero, so any factor on it will do.
     return {now, has_velocity ? 1 - options.dampening : 1};
   }
   void commit(const Factors& factors) noexcept { has_velocity |= factors.momentum != 0; }
-  void reset() {
-    has_velocity = false;
-    velocity.resize(0);
-  }
 
   void for_each_state(const auto& visit) {
     visit("has_velocity", has_velocity);
-    if (has_velocity) visit("velocity", velocity);
+    if (has_velocity) visit("velocity", velocities);
   }
 
   enum class Momentum { none, heavy_ball, nesterov };
 
-  template <bool Decays, Momentum M, class Grad>
-  struct Move {
-    static constexpr std::size_t width = lanes::width<Scalar>;
-    Scalar* params;
-    Grad grad;
-    T* velocity;
-    T descent, decay, shrink, momentum, intake;
-
-    template <std::size_t N>
-    auto operator()(lanes::At<N> i) const noexcept {
-      auto p = lanes::load<T>(params, i);
-      auto d = lanes::load<T>(grad, i);
-      if constexpr (Decays) {
-        if (decay != 0) d = lanes::mul_add(decay, p, d);  // 0 where decoupled, and 0 · ∞ would spoil the velocity
-        p *= shrink;
-      }
-      if constexpr (M != Momentum::none) {
-        const auto v = lanes::mul_add(momentum, lanes::load(velocity, i), intake * d);
-        lanes::store(velocity, i, v);
-        d = M == Momentum::nesterov ? lanes::mul_add(momentum, v, d) : v;
-      }
-      return lanes::store(params, i, lanes::mul_add(descent, d, p));
-    }
-  };
-
   template <class Grad, class F>
   void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    if (factors.decay == 0) {
-      with_momentum<false>(factors, slice, f);
-    } else {
-      with_momentum<true>(factors, slice, f);
-    }
+    factors.decay == 0 ? with_momentum<false>(factors, slice, f) : with_momentum<true>(factors, slice, f);
   }
 
  private:
@@ -120,16 +85,26 @@ struct SgdRule {
   }
 
   template <bool Decays, Momentum M, class Grad>
-  Move<Decays, M, Grad> move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
+  auto move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
     const bool decoupled = options.decoupled_weight_decay;
-    return {.params = slice.params.data(),
-            .grad = slice.grad,
-            .velocity = M == Momentum::none ? nullptr : velocity.data() + slice.offset,
-            .descent = static_cast<T>(-factors.rate),
-            .decay = static_cast<T>(decoupled ? 0 : factors.decay),
-            .shrink = static_cast<T>(decoupled ? 1 - factors.rate * factors.decay : 1),
-            .momentum = static_cast<T>(factors.momentum),
-            .intake = static_cast<T>(factors.intake)};
+    const T descent = T(-factors.rate), decay = T(decoupled ? 0 : factors.decay),
+            shrink = T(decoupled ? 1 - factors.rate * factors.decay : 1), momentum = T(factors.momentum),
+            intake = T(factors.intake);
+    T* const velocity = M == Momentum::none ? nullptr : velocities.data() + slice.offset;
+    return as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad](auto i) noexcept {
+      auto p = lanes::load<T>(params, i);
+      auto d = lanes::load<T>(grad, i);
+      if constexpr (Decays) {
+        if (decay != 0) d = lanes::mul_add(decay, p, d);  // 0 where decoupled, and 0 · ∞ would spoil the velocity
+        p *= shrink;
+      }
+      if constexpr (M != Momentum::none) {
+        const auto v = lanes::mul_add(momentum, lanes::load(velocity, i), intake * d);
+        lanes::store(velocity, i, v);
+        d = M == Momentum::nesterov ? lanes::mul_add(momentum, v, d) : v;
+      }
+      return lanes::store(params, i, lanes::mul_add(descent, d, p));
+    });
   }
 };
 
@@ -147,7 +122,7 @@ struct SgdRule {
 template <FloatingPoint Scalar = double>
 class Sgd : public detail::Coordinatewise<detail::SgdRule<Scalar>> {
  public:
-  explicit Sgd(SgdOptions options = {}) : detail::Coordinatewise<detail::SgdRule<Scalar>>(std::move(options)) {}
+  explicit Sgd(SgdOptions options = {}) : Sgd::Coordinatewise(std::move(options)) {}
 };
 
 }  // namespace polyak
