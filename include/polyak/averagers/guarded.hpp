@@ -131,7 +131,7 @@ class Guarded : private Averager {
       }
       if (!fold.accepts() && options_.non_finite == NonFinite::raise) throw_finding(view, steps() + 1);
       if (takes_start && fold.accepts()) this->start(view);
-      if (detail::is_outstanding(fold)) detail::fold_all(view, fold.accepted());
+      if (fold.looking() && fold.accepts()) detail::fold_all(view, fold.accepted());
       Outcome outcome;
       fold.commit(outcome);
       if (fold.wants_start() && this->due() && check_start(view)) {
