@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -90,10 +91,12 @@ template <class To, class V>
     return static_cast<To>(x);
   } else if constexpr (n == 1) {
     return detail::round_to<To>(x);
+  } else if constexpr (requires {
+                         { detail::native_widened(x) } -> std::same_as<Packet<To, n>>;
+                       }) {
+    return detail::native_widened(x);
   } else if constexpr (std::is_integral_v<From> && sizeof(From) < 4 && std::is_floating_point_v<To>) {
     return __builtin_convertvector(__builtin_convertvector(x, Packet<std::int32_t, n>), Packet<To, n>);
-  } else if constexpr (std::is_same_v<To, double> && requires { detail::native_widened(x); }) {
-    return detail::native_widened(x);
   } else {
     return __builtin_convertvector(x, Packet<To, n>);
   }

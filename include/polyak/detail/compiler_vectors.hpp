@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -46,7 +47,8 @@ template <class To, class From>
   return to;
 }
 
-/// Square roots, and floats as doubles (for which GCC 12 takes several instructions), where there is one for so many.
+/// Square roots, and numbers in a wider scalar (for which GCC 12 takes several instructions), where there are
+/// instructions for so many.
 template <class V>
 void native_root(V) = delete;
 template <class V>
@@ -84,6 +86,10 @@ template <class V>
 }
 [[gnu::always_inline]] inline auto native_widened(VectorOf<float, 8>::type x) noexcept {
   return reinterpret_cast<VectorOf<double, 8>::type>(_mm512_maskz_cvtps_pd(0xFF, reinterpret_cast<__m256>(x)));
+}
+[[gnu::always_inline]] inline auto native_widened(VectorOf<std::int16_t, 16>::type x) noexcept {
+  const auto integers = _mm512_maskz_cvtepi16_epi32(0xFFFF, reinterpret_cast<__m256i>(x));
+  return reinterpret_cast<VectorOf<float, 16>::type>(_mm512_maskz_cvtepi32_ps(0xFFFF, integers));
 }
 #endif
 

@@ -216,7 +216,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   [[nodiscard]] StepNumbers ask() const {
     const auto number = [this](const Hyperparameter& option, const Setting& setting) {
       const double x = option(steps_);
-      check(setting, x);
+      if (!nonnegative.holds(x)) check(setting, x);
       return x;
     };
     const Options& o = rule_.options;
