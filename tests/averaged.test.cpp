@@ -6,10 +6,12 @@
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/schedules.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -599,4 +601,42 @@ TEST_CASE("an optimizer of one's own moves every coordinate once, slice by slice
   CHECK(covered == 1200);
   CHECK(theta == constant(1200, 2));
   CHECK(opt.average() == constant(1200, 2));
+}
+
+namespace {
+
+/// Keeps the weights as they were before the latest step.
+struct WeightsBefore {
+  VectorXd weights = {};
+
+  struct Fold {
+    void after(std::size_t, std::span<const double>) const noexcept {}
+    void commit(Outcome&) const noexcept {}
+  };
+  Fold begin_fold(const auto& step) {
+    weights.resize(static_cast<Eigen::Index>(step.size()));
+    step.for_each([this](const auto& block) {
+      std::copy(block.params.begin(), block.params.end(), weights.data() + block.offset);
+    });
+    return {};
+  }
+  bool has_average() const { return weights.size() > 0; }
+  const VectorXd& average() const { return weights; }
+};
+
+}  // namespace
+
+TEST_CASE("an averager of one's own sees the weights before they move when its fold begins") {
+  const auto check = [](auto optimizer) {
+    Averaged opt{optimizer, WeightsBefore{}};
+    VectorXd a{{1, 2}}, b{{3}};
+    const VectorXd one{{1, 1}}, two{{2}};
+    opt.step(ParameterSet{a, b}, ParameterSet{one, two});
+    CHECK(opt.average() == VectorXd{{1, 2, 3}});
+    opt.step(ParameterSet{a, b}, ParameterSet{one, two});
+    CHECK(opt.average() == VectorXd{{0, 1, 1}});
+    CHECK(a == VectorXd{{-1, 0}});
+  };
+  check(Sgd{{.learning_rate = 1}});
+  check(support::whole_step(Sgd{{.learning_rate = 1}}));
 }
