@@ -87,7 +87,10 @@ TEMPLATE_TEST_CASE("several coordinates at once give the bits that each gives al
   using T = TestType;
   CHECK(same_in_all_lanes<T, T>([](auto a, auto b, auto) { return a + b; }));
   CHECK(same_in_all_lanes<T, T>([](auto a, auto b, auto) { return a * b; }));
-  CHECK(same_in_all_lanes<T, T>([](auto a, auto b, auto) { return a / b; }));
+  CHECK(same_in_all_lanes<T, T>([](auto a, auto b, auto) {
+    using V = decltype(a);
+    return a / (b == V{} ? lanes::all<V>(3) : b);
+  }));
   CHECK(same_in_all_lanes<T, T>([](auto a, auto b, auto c) { return lanes::mul_add(a, b, c); }));
   CHECK(same_in_all_lanes<T, T>([](auto a, auto b, auto) { return lanes::mul_add(T(0.3), a, b); }));
   CHECK(same_in_all_lanes<T, T>([](auto a, auto, auto) { return lanes::square_root(a); }));
