@@ -40,14 +40,14 @@ template <FloatingPoint Scalar>
     return std::bit_cast<Bits>(x) & (~Bits{0} >> 1);
   }
 }
+template <FloatingPoint Scalar>
+using magnitude_t = decltype(magnitude(Scalar()));
 /// The same of 2^exponent, where that is finite, else of infinity.
 template <FloatingPoint Scalar, int exponent = std::numeric_limits<Scalar>::max_exponent>
-inline constexpr auto magnitude_of_power = [] {
-  using Limits = std::numeric_limits<Scalar>;
-  using Bits = decltype(magnitude(Scalar()));
-  constexpr int biased = std::min(exponent, Limits::max_exponent) + Limits::max_exponent - 1;
-  return static_cast<Bits>(Bits{biased} << (wider_than_double<Scalar> ? 0 : Limits::digits - 1));
-}();
+inline constexpr auto magnitude_of_power = static_cast<magnitude_t<Scalar>>(
+    static_cast<magnitude_t<Scalar>>(std::min(exponent, std::numeric_limits<Scalar>::max_exponent) +
+                                     std::numeric_limits<Scalar>::max_exponent - 1)
+    << (wider_than_double<Scalar> ? 0 : std::numeric_limits<Scalar>::digits - 1));
 
 template <FloatingPoint Scalar>
 [[nodiscard, gnu::always_inline]] constexpr bool is_finite(Scalar x) noexcept {
@@ -66,7 +66,7 @@ template <FloatingPoint Scalar, class Bits>
 template <int exponent, FloatingPoint Scalar>
 [[nodiscard]] bool all_below(std::span<const Scalar> x) noexcept {
   constexpr auto bound = magnitude_of_power<Scalar, exponent>;
-  constexpr auto largest = static_cast<decltype(magnitude(Scalar()))>(bound - 1);
+  constexpr auto largest = static_cast<magnitude_t<Scalar>>(bound - 1);
   constexpr std::size_t stretch = 256;  // of known length, or GCC does not vectorise at -O2
   for (; x.size() >= stretch; x = x.subspan(stretch)) {
     if (any_above(largest, x.data(), stretch)) return false;
