@@ -61,7 +61,8 @@ struct PlainRule {
 };
 
 /// What every optimizer that moves coordinate by coordinate has in common: one tick a step, the hyperparameters that
-/// can be set while training, options by block. What differs is in a class that is derived from PlainRule and has
+/// can be set while training, options by block, saving. It is long because all of that is here. What differs is in a
+/// class that is derived from PlainRule and has
 ///
 ///     scalar_type, name
 ///     options                      have learning_rate, weight_decay and blocks, and may have a momentum
