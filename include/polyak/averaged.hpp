@@ -173,7 +173,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
 
  private:
   template <std::size_t I>
-  static constexpr std::size_t pick() {
+  static consteval std::size_t pick() {
     static_assert(I != only || n_averagers == 1,
                   "polyak::Averaged: name one of several averagers by index, as in average<1>()");
     return I == only ? 0 : I;

@@ -113,7 +113,7 @@ class BlockWithGradient {
 
 /// Explains at compile time what is wrong with the types of a step.
 template <class Scalar, class P, class G>
-constexpr bool explain_step() {
+consteval bool explain_step() {
   static_assert(
       Parameters<P>,
       "polyak: Parameters are scalars in memory that can be written to: a contiguous Eigen object, Map or block, "

@@ -49,16 +49,16 @@ concept EigenMemory = EigenDense<T> && ((int(std::remove_cvref_t<T>::Flags) & Ei
 /// To the memory of an Eigen object, or of a range. Eigen's is not asked by way of std::ranges, which costs compilers
 /// hundreds of templates.
 template <class T>
-[[nodiscard]] auto pointer_to(T& x) noexcept {
-  if constexpr (EigenDense<T>) {
-    return x.data();
-  } else {
-    return std::ranges::data(x);
-  }
-}
+struct PointerTo {
+  using type = decltype(std::ranges::data(std::declval<T&>()));
+};
+template <EigenDense T>
+struct PointerTo<T> {
+  using type = decltype(std::declval<T&>().data());
+};
 /// What lies there; const if it cannot be written to.
 template <class T>
-using pointee_t = std::remove_pointer_t<decltype(pointer_to(std::declval<std::remove_reference_t<T>&>()))>;
+using pointee_t = std::remove_pointer_t<typename PointerTo<std::remove_reference_t<T>>::type>;
 
 template <class T>
 concept Scalars =

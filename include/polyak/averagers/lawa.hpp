@@ -148,7 +148,7 @@ class Lawa<Shadow>::Fold {
  public:
   /// Whether the step folds.
   [[nodiscard]] bool due() const noexcept { return due_; }
-  [[nodiscard]] static constexpr bool wants_start() noexcept { return false; }
+  [[nodiscard]] static bool wants_start() noexcept { return false; }
 
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
