@@ -99,7 +99,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
       return detail::advance_folding(this->optimizer_, step, with_own, around...);
     };
     const auto begin_and_advance = [&](auto&... each) {
-      return detail::InOrder{with_folds, each.begin_fold(step)...}.outcome;
+      return detail::InOrder{with_folds, each.begin_fold(step.view())...}.outcome;
     };
     return std::apply(begin_and_advance, averagers_);
   }

@@ -349,12 +349,14 @@ template <class View, class P, class G>
 class Step : public View {
  public:
   using typename View::scalar_type;
-  using view_type = View;
 
   /// A View of `blocks`, from `first` on; built where it stays, or it would wait for the store buffer.
   template <class Blocks>
   Step(Blocks& blocks, BlockRef* first, P& params, const G& grad, std::string_view who) noexcept
       : View(blocks), first_(first), params_(params), grad_(grad), who_(who) {}
+
+  /// For what needs no more, and so is compiled once for all that parameters and gradients are held in.
+  [[nodiscard]] const View& view() const noexcept { return *this; }
 
   /// The step with its gradient put through a filter.
   [[nodiscard]] auto filtered(const GradFilter& next) const noexcept {
@@ -439,7 +441,7 @@ Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... fo
   const bool taken = step.whole([&optimizer](auto& params, const auto& grad) { return call(optimizer, params, grad); });
   if constexpr (sizeof...(Folds) > 0) {
     step.look_again();
-    if (taken) fold_all(step, folds...);
+    if (taken) fold_all(step.view(), folds...);
   }
   return {taken};
 }

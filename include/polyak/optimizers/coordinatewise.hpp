@@ -90,9 +90,9 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
 
   /// Moves the weights one step, and the averages behind it. Throws std::invalid_argument on blocks that overlap, that
   /// are not those of the first step or not as many as have options, and on hyperparameters out of range.
-  template <class Step, class... Folds>
-  Outcome advance(const Step& step, const Folds&... folds) {
-    const typename Rule::Factors factors = begin(step);
+  template <bool Filters, class... Folds>
+  Outcome advance(const StepView<scalar_type, Filters>& view, const Folds&... folds) {
+    const typename Rule::Factors factors = begin(view);
     const auto with_kernel = [&](const auto& slice, const auto& f) {
       typename Rule::Factors own = factors;
       if (const auto& blocks = rule_.options.blocks; !blocks.empty()) {
@@ -104,7 +104,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
         for_each_vector([&](auto& vector) { flush_subnormals(vector.data() + slice.offset, slice.params.size()); });
       }
     };
-    const Outcome outcome = move_and_fold<typename Step::view_type>(step, with_kernel, folds...);
+    const Outcome outcome = move_and_fold(view, with_kernel, folds...);
     ++steps_;
     rule_.commit(factors);
     return outcome;

@@ -47,22 +47,7 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
     this->require_not_swapped();
-    if (pending_ > 0) {
-      layout_.check(step, name);
-    } else {
-      layout_.remember(step);
-      sum_.setZero(static_cast<Eigen::Index>(step.size()));
-    }
-    const std::uint64_t k = this->options_.micro_batches;
-    if (pending_ + 1 < k) {
-      for_each_gradient(step, [sum = sum_.data()](std::size_t i, T g) noexcept { sum[i] += g; });
-      ++pending_;
-      return {};
-    }
-    mean_.resize(sum_.size());  // nobody sees it before the step
-    for_each_gradient(step, [sum = sum_.data(), mean = mean_.data(), k](std::size_t i, T g) noexcept {
-      mean[i] = static_cast<Scalar>((sum[i] + g) / static_cast<T>(k));
-    });
+    if (!add(step.view())) return {};
     const Outcome outcome = polyak::advance(this->optimizer_, step.along(mean_.data()), folds...);
     pending_ = 0;
     return outcome;
@@ -90,12 +75,31 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
     detail::serialize_array(archive, name, "sum", sum, layout.size());
   }
 
-  /// Calls f(i, g) for every coordinate i.
-  template <class Step, class F>
-  static void for_each_gradient(const Step& step, const F& f) noexcept {
-    detail::for_each_filtered(step, [&f](const auto& slice) {
-      for (std::size_t i = 0; i < slice.params.size(); ++i) f(slice.offset + i, static_cast<T>(slice.grad[i]));
+  /// Adds a gradient. True if it is the last of k; then mean_ is what the optimizer is to step along.
+  template <bool Filters>
+  [[nodiscard]] bool add(const StepView<Scalar, Filters>& view) {
+    if (pending_ > 0) {
+      layout_.check(view, name);
+    } else {
+      layout_.remember(view);
+      sum_.setZero(static_cast<Eigen::Index>(view.size()));
+    }
+    const auto for_each_gradient = [&view](const auto& f) {
+      detail::for_each_filtered(view, [&f](const auto& slice) {
+        for (std::size_t i = 0; i < slice.params.size(); ++i) f(slice.offset + i, static_cast<T>(slice.grad[i]));
+      });
+    };
+    const std::uint64_t k = this->options_.micro_batches;
+    if (pending_ + 1 < k) {
+      for_each_gradient([sum = sum_.data()](std::size_t i, T g) noexcept { sum[i] += g; });
+      ++pending_;
+      return false;
+    }
+    mean_.resize(sum_.size());  // nobody sees it before the step
+    for_each_gradient([sum = sum_.data(), mean = mean_.data(), k](std::size_t i, T g) noexcept {
+      mean[i] = static_cast<Scalar>((sum[i] + g) / static_cast<T>(k));
     });
+    return true;
   }
 
   std::uint64_t pending_ = 0;

@@ -48,15 +48,7 @@ class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, O
   /// A step of the optimizer, and in every k-th one of the slow weights.
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
-    if (steps_ > 0) {
-      layout_.check(step, name);
-    } else {
-      layout_.remember(step);
-      slow_.resize(static_cast<Eigen::Index>(step.size()));
-      detail::for_each_part(step, [slow = slow_.data()](const auto& part) {
-        lanes::copy(slow + part.offset, part.params.data(), part.params.size());
-      });
-    }
+    begin(step.view());
     const bool syncs = (steps_ + 1) % this->options_.every == 0;
     const Sync sync{slow_.data(), static_cast<T>(this->options_.alpha)};
     const Outcome outcome = syncs ? polyak::advance(this->optimizer_, step, sync, folds...)
@@ -70,6 +62,16 @@ class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, O
 
  private:
   using T = lanes::compute_t<Scalar>;
+
+  template <bool Filters>
+  void begin(const StepView<Scalar, Filters>& view) {
+    if (steps_ > 0) return layout_.check(view, name);
+    layout_.remember(view);
+    slow_.resize(static_cast<Eigen::Index>(view.size()));
+    detail::for_each_part(view, [slow = slow_.data()](const auto& part) {
+      lanes::copy(slow + part.offset, part.params.data(), part.params.size());
+    });
+  }
 
   /// A fold that follows those of the optimizer inside: it moves the slow weight of a coordinate, and the coordinate to
   /// it.
