@@ -148,6 +148,14 @@ template <class Weight, class Move, class... Folds>
     (fold_lanes(fold, w, i, weight), ...);
   });
 }
+/// The same for a move without folds; no lambda, which would be another one for other folds.
+template <class Weight>
+struct MoveAlone {
+  std::span<Weight> weights;
+  void operator()(const auto& move) const noexcept { move_then_fold(weights, move); }
+};
+template <class Weight>
+MoveAlone(std::span<Weight>) -> MoveAlone<Weight>;
 /// Folds weights that stay where they are, but for folds that move them.
 template <class Weight, class Fold>
 [[gnu::flatten]] void fold_each(std::span<Weight> weights, const Fold& fold) noexcept {
@@ -299,7 +307,7 @@ template <class View, class WithKernel, class... Folds>
                                        const Folds&... folds) noexcept {
   detail::for_each_filtered(view, [&](const auto& part) {
     if (((detail::by(folds) == FoldBy::nothing) && ...)) {
-      return with_kernel(part, [&](const auto& move) { detail::move_then_fold(part.params, move); });
+      return with_kernel(part, detail::MoveAlone{part.params});
     }
     if constexpr ((FoldsByCoordinate<Folds> && ...)) {
       if (((detail::by(folds) == FoldBy::coordinate) && ...)) {
@@ -308,7 +316,7 @@ template <class View, class WithKernel, class... Folds>
       }
     }
     detail::for_each_slice(part, [&](const auto& slice) {
-      with_kernel(slice, [&](const auto& move) { detail::move_then_fold(slice.params, move); });
+      with_kernel(slice, detail::MoveAlone{slice.params});
       (detail::after(folds, slice), ...);
     });
   });

@@ -91,22 +91,11 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   /// Moves the weights one step, and the averages behind it. Throws std::invalid_argument on blocks that overlap, that
   /// are not those of the first step or not as many as have options, and on hyperparameters out of range.
   template <bool Filters, class... Folds>
-  Outcome advance(const StepView<scalar_type, Filters>& view, const Folds&... folds) {
-    const typename Rule::Factors factors = begin(view);
-    const auto with_kernel = [&](const auto& slice, const auto& f) {
-      typename Rule::Factors own = factors;
-      if (const auto& blocks = rule_.options.blocks; !blocks.empty()) {
-        own.rate *= blocks[slice.block].learning_rate_factor;
-        own.decay *= blocks[slice.block].weight_decay_factor;
-      }
-      rule_.with_kernel(own, slice, f);
-      if (flushes(steps_)) {
-        for_each_vector([&](auto& vector) { flush_subnormals(vector.data() + slice.offset, slice.params.size()); });
-      }
-    };
+  [[gnu::always_inline]] Outcome advance(const StepView<scalar_type, Filters>& view, const Folds&... folds) {
+    const WithKernel with_kernel{*this, begin(view)};
     const Outcome outcome = move_and_fold(view, with_kernel, folds...);
     ++steps_;
-    rule_.commit(factors);
+    rule_.commit(with_kernel.factors);
     return outcome;
   }
 
@@ -169,6 +158,24 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   }
 
  private:
+  /// No lambda, which would be another one for other folds.
+  struct WithKernel {
+    Coordinatewise& optimizer;
+    typename Rule::Factors factors;
+
+    void operator()(const auto& slice, const auto& f) const noexcept {
+      typename Rule::Factors own = factors;
+      if (const auto& blocks = optimizer.rule_.options.blocks; !blocks.empty()) {
+        own.rate *= blocks[slice.block].learning_rate_factor;
+        own.decay *= blocks[slice.block].weight_decay_factor;
+      }
+      optimizer.rule_.with_kernel(own, slice, f);
+      if (!flushes(optimizer.steps_)) return;
+      optimizer.for_each_vector(
+          [&](auto& vector) { flush_subnormals(vector.data() + slice.offset, slice.params.size()); });
+    }
+  };
+
   template <bool Filters>
   [[nodiscard]] typename Rule::Factors begin(const StepView<scalar_type, Filters>& view) {
     if (steps_ > 0) {
