@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +14,7 @@
 #include <utility>
 
 #include "polyak/detail/errors.hpp"
+#include "polyak/lanes.hpp"
 
 namespace polyak {
 
@@ -63,8 +66,18 @@ void check_indices(std::span<T, n> indices, std::size_t limit, std::string_view 
   using Index = std::remove_const_t<T>;
   // As an unsigned number a negative index is huge, unless the type is so narrow that even that is below the limit.
   using Unsigned = std::make_unsigned_t<Index>;
+  constexpr std::size_t N = lanes::width<double>;
   Unsigned largest = 0;
-  for (const Index i : indices) largest = static_cast<Unsigned>(i) > largest ? static_cast<Unsigned>(i) : largest;
+  if (indices.size() < N) {
+    for (const Index i : indices) largest = std::max(largest, static_cast<Unsigned>(i));
+  } else {
+    const auto lanes_at = [&](std::size_t i) { return lanes::load<Unsigned>(indices.data(), lanes::At<N>{i}); };
+    auto all = lanes_at(indices.size() - N);  // those that are left by blocks from the start, and others again
+    for (std::size_t i = 0; i + N < indices.size(); i += N) all = lanes_at(i) > all ? lanes_at(i) : all;
+    std::array<Unsigned, N> each;
+    lanes::store(each.data(), lanes::At<N>{0}, all);
+    for (const Unsigned i : each) largest = std::max(largest, i);
+  }
   const bool tells = std::is_unsigned_v<Index> || std::cmp_less_equal(limit, std::numeric_limits<Index>::max());
   if ((largest < limit && tells) || indices.empty()) return;
   for (const Index i : indices) {
