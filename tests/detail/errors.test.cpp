@@ -53,15 +53,6 @@ TEST_CASE("a message names the block where there are several") {
 }
 
 TEST_CASE("requirements pass good values and refuse the rest") {
-  const auto nonnegative = [](double x) { return error_of([x] { require_finite_nonnegative(x, "A", "rule"); }); };
-  for (const double x : {5e-324, 1.0, std::numeric_limits<double>::max()}) {
-    CHECK(nonnegative(x) == "nothing");
-  }
-  CHECK(nonnegative(0) == "nothing");
-  CHECK(nonnegative(-0.0) == "nothing");
-  for (const double x : {-5e-324, -1.0, infinity, -infinity, not_a_number}) {
-    CHECK(nonnegative(x) == "invalid_argument: A: rule, got " + to_text(x));
-  }
   CHECK(error_of([] { require(true, "A", "rule", 1.0); }) == "nothing");
   CHECK(error_of([] { require(false, "A", "rule", std::uint64_t{0}); }) == "invalid_argument: A: rule, got 0");
 }

@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "polyak/concepts.hpp"
-#include "polyak/detail/finite.hpp"
 
 #if !defined(__cpp_exceptions)
 #error "polyak reports misuse by exceptions: compile without -fno-exceptions"
@@ -67,10 +66,6 @@ template <class Value>
 template <class Value>
 void require(bool holds, std::string_view who, std::string_view rule, Value got) {
   if (!holds) throw_bad_value(who, rule, got);
-}
-
-inline void require_finite_nonnegative(double x, std::string_view who, std::string_view rule) {
-  require(is_finite(x) && x >= 0, who, rule, x);
 }
 
 }  // namespace polyak::detail

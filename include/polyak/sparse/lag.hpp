@@ -42,7 +42,9 @@ class LagGains {
   [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
 
  protected:
-  explicit LagGains(const Averager& averager) : gains_(averager.gains()) {}
+  LagGains(const Averager& averager, std::string_view who) : gains_(averager.gains()) {
+    if (averager.in_use()) throw_bad_order(who, "the averager must not be in use already");
+  }
   void require_average(std::string_view who) const {
     if (!has_average()) throw_bad_order(who, "there is no average before the first fold");
   }

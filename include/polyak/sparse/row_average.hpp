@@ -56,8 +56,7 @@ class RowAverage : public detail::LagGains<Averager> {
   /// For tables of the size of this one. O(table).
   template <class Table>
   explicit RowAverage(const Eigen::MatrixBase<Table>& table, const Averager& averager = {})
-      : detail::LagGains<Averager>(averager) {
-    if (averager.in_use()) detail::throw_bad_order(name, "the averager must not be in use already");
+      : detail::LagGains<Averager>(averager, name) {
     u_.setZero(table.rows(), table.cols());
     named_.assign(static_cast<std::size_t>(table.rows()), false);
   }
@@ -74,7 +73,7 @@ class RowAverage : public detail::LagGains<Averager> {
     const auto next = this->gains_.next();
     choose(rows);
     before_.resize(std::max(before_.rows(), static_cast<Eigen::Index>(rows_.size())), u_.cols());
-    for_each_chosen([&](Eigen::Index i, Eigen::Index row) { before_.row(i) = table.row(row).template cast<double>(); });
+    for (Eigen::Index i = 0; const Eigen::Index row : rows_) before_.row(i++) = table.row(row).template cast<double>();
 
     const bool follows = detail::Lag::follows(next, this->has_average());
     if (lag_.begin(follows)) u_.setZero();
@@ -85,9 +84,9 @@ class RowAverage : public detail::LagGains<Averager> {
       moving_ = false;
     } catch (...) {
       moving_ = false;
-      for_each_chosen([&](Eigen::Index i, Eigen::Index row) {
-        table.row(row) = before_.row(i).template cast<typename Table::Scalar>();
-      });
+      for (Eigen::Index i = 0; const Eigen::Index row : rows_) {
+        table.row(row) = before_.row(i++).template cast<typename Table::Scalar>();
+      }
       throw;
     }
     if (table.rows() != u_.rows() || table.cols() != u_.cols()) {
@@ -95,10 +94,10 @@ class RowAverage : public detail::LagGains<Averager> {
     }
     if (!follows) {
       const auto counterweight = static_cast<Shadow>(lag_.counterweight());
-      for_each_chosen([&](Eigen::Index i, Eigen::Index row) {
+      for (Eigen::Index i = 0; const Eigen::Index row : rows_) {
         u_.row(row) +=
-            counterweight * (table.row(row).template cast<Shadow>() - before_.row(i).template cast<Shadow>());
-      });
+            counterweight * (table.row(row).template cast<Shadow>() - before_.row(i++).template cast<Shadow>());
+      }
     }
     lag_.fold(next, follows);
     this->gains_.commit(next);
@@ -195,10 +194,6 @@ class RowAverage : public detail::LagGains<Averager> {
       *named = true;
     }
     for (const Eigen::Index row : rows_) named_[static_cast<std::size_t>(row)] = false;
-  }
-  template <class F>
-  void for_each_chosen(F f) const {
-    for (std::size_t i = 0; i < rows_.size(); ++i) f(static_cast<Eigen::Index>(i), rows_[i]);
   }
 
   template <class Theta, class U>

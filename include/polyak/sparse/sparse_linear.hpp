@@ -50,11 +50,11 @@ class SparseLinear : public LagGains<Averager> {
   using Matrix = typename LaggedRows<Scalar>::Matrix;
   using Vector = Eigen::Matrix<double, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
-  SparseLinear(Options options, const Averager& averager) : LagGains<Averager>(averager), rule_{std::move(options)} {
+  SparseLinear(Options options, const Averager& averager)
+      : LagGains<Averager>(averager, Rule::name), rule_{std::move(options)} {
     const Options& o = rule_.options;
     o.for_each_option(OptionChecker{Rule::name});
     if (o.learning_rate.is_number()) check_rate(o.learning_rate(0));
-    if (averager.in_use()) throw_bad_order(Rule::name, "the averager must not be in use already");
     start();
   }
 
@@ -90,8 +90,8 @@ class SparseLinear : public LagGains<Averager> {
   }
 
   /// Takes a step, given the derivative of the loss by the score at x, and folds the weights into the average where
-  /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning rate or a gain out
-  /// of range from a schedule; then nothing has changed.
+  /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning
+  /// rate or a gain out of range from a schedule; then nothing has changed.
   template <class X>
   void step(const X& x, double derivative) {
     step(x, std::span(&derivative, 1));
@@ -101,32 +101,31 @@ class SparseLinear : public LagGains<Averager> {
   void step(const X& x, const Derivatives& given) {
     const std::span<const double> derivatives = flat(given, Rule::name);
     check_outputs(derivatives.size());
-    const auto row = nonzeros_of(x, features(), Rule::name);
-    const Tick tick = begin();
-    take(row, tick, derivatives);
+    take(x, [derivatives](const auto&) { return derivatives; });
   }
   /// The same, given a function from the score to the derivative. If it throws, nothing has changed.
   template <class X, std::invocable<double> F>
     requires(!EigenDense<F>)
   void step(const X& x, F&& derivative_at) {
     check_outputs(1);
-    const auto row = nonzeros_of(x, features(), Rule::name);
-    const Tick tick = begin();
-    const double derivative = std::forward<F>(derivative_at)(score(row));
-    take(row, tick, {&derivative, 1});
+    double derivative;
+    take(x, [&](const auto& row) {
+      derivative = std::forward<F>(derivative_at)(score(row));
+      return std::span<const double>(&derivative, 1);
+    });
   }
   /// The same for several outputs: f(scores, derivatives) fills in the derivatives.
   template <class X, std::invocable<std::span<const double>, std::span<double>> F>
     requires(!EigenDense<F>)
   void step(const X& x, F&& put_derivatives) {
-    const auto row = nonzeros_of(x, features(), Rule::name);
-    const Tick tick = begin();
-    const std::span<double> scores(scratch_.data(), outputs());
-    const std::span<double> derivatives(scratch_.data() + outputs(), outputs());
-    std::fill(derivatives.begin(), derivatives.end(), 0.0);
-    put_scores(row, scores);
-    std::forward<F>(put_derivatives)(std::span<const double>(scores), derivatives);
-    take(row, tick, derivatives);
+    take(x, [&](const auto& row) -> std::span<const double> {
+      const std::span<double> scores(scratch_.data(), outputs());
+      const std::span<double> derivatives(scratch_.data() + outputs(), outputs());
+      std::fill(derivatives.begin(), derivatives.end(), 0.0);
+      put_scores(row, scores);
+      std::forward<F>(put_derivatives)(std::span<const double>(scores), derivatives);
+      return derivatives;
+    });
   }
 
   /// The trained weights, features × outputs. O(features · outputs), as is average().
@@ -187,11 +186,6 @@ class SparseLinear : public LagGains<Averager> {
   }
 
  private:
-  struct Tick {
-    double rate;
-    decltype(std::declval<const Averager&>().gains().next()) next;
-  };
-
   void start() {
     const std::size_t k = outputs();
     double state = 0;
@@ -221,15 +215,8 @@ class SparseLinear : public LagGains<Averager> {
     serialize_part(archive, "averager", this->gains_);
   }
 
-  /// Does all that can throw.
-  [[nodiscard]] Tick begin() {
-    const double rate = learning_rate();
-    check_rate(rate);
-    return {rate, this->gains_.next()};
-  }
-
   void check_rate(double rate) const {
-    require_finite_nonnegative(rate, Rule::name, "learning_rate must be finite and >= 0");
+    OptionChecker{Rule::name}("learning_rate", rate, nonnegative);
     require(rate * rule_.options.l2 <= 1, Rule::name, "learning_rate times l2 must be <= 1", rate * rule_.options.l2);
   }
   void check_outputs(std::size_t n) const {
@@ -251,19 +238,25 @@ class SparseLinear : public LagGains<Averager> {
     }
   }
 
-  template <class Row>
-  void take(const Row& x, const Tick& tick, std::span<const double> derivatives) noexcept {
-    const auto& [rate, next] = tick;
+  /// Takes a step along derivatives_at(nonzeros of x). After that call nothing throws.
+  template <class X, class F>
+  void take(const X& x, const F& derivatives_at) {
+    const auto row = nonzeros_of(x, features(), Rule::name);
+    const double rate = learning_rate();
+    check_rate(rate);
+    const auto next = this->gains_.next();
+    const std::span<const double> derivatives = derivatives_at(row);
+
     const Options& o = rule_.options;
     const bool follows = Lag::follows(next, this->has_average());
     rows_.begin(follows, rate * o.l2);
     if (o.l1 > 0) {
       owed_ = exact_sum(owed_.sum, rate * o.l1 + owed_.rest);
-      move<true>(x, rate, derivatives);
+      move<true>(row, rate, derivatives);
     } else if (Rule::has_state || outputs() > 1) {
-      move<false>(x, rate, derivatives);
+      move<false>(row, rate, derivatives);
     } else {
-      rows_.add_multiple(x, -rate * derivatives[0]);
+      rows_.add_multiple(row, -rate * derivatives[0]);
     }
     rows_.end(next, follows);
 
