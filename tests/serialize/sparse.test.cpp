@@ -90,6 +90,27 @@ TEMPLATE_TEST_CASE("sparse models go on where they were saved", "[serialize]", f
   check_models<SparseAdagrad, SparseAdagradOptions, TestType>({.initial_accumulator = 0.1});
 }
 
+TEMPLATE_TEST_CASE("saving a model whose average has not begun leaves its numbers alone", "[serialize]", float,
+                   double) {
+  const Samples samples(4);
+  for (const std::size_t outputs : {std::size_t{1}, std::size_t{3}}) {
+    SparseAdagrad<TailAverage<>, TestType> model(
+        {.features = 11, .outputs = outputs, .l2 = 0.1, .initial_accumulator = 0.1}, TailAverage{{.start = 100}});
+    std::vector<double> before(outputs), after(outputs);
+    for (std::size_t t = 0; t < 4; ++t) {
+      const SparseRow x{samples.indices[t], samples.values[t]};
+      model.step(x, std::span(samples.derivatives[t].data(), outputs));
+      if (t < 2) continue;  // before the rows are made longer, which saving does, and after
+      model.predict(x, before);
+      const Eigen::MatrixXd weights = model.weights();
+      static_cast<void>(serialize::save(model));
+      model.predict(x, after);
+      CHECK(model.weights() == weights);
+      CHECK(before == after);
+    }
+  }
+}
+
 namespace {
 
 /// The table is the world; the same rows move in the same step.

@@ -150,7 +150,7 @@ class SparseLinear : public LagGains<Averager> {
   /// How often a step visited all features, O(features · outputs), to fold the scales back into the numbers: about once
   /// in 166/(1−β) steps of an EMA; with L2 of strength λ at rate η once in 5/λη steps if the average looks back further
   /// than that, else once in 166/λη; and once in the step after a gain of 1 that was not the first. For float, read 21
-  /// for 166.
+  /// for 166. Not counted is the one that makes room for the average, in the first step that it does not follow.
   [[nodiscard]] std::uint64_t sweeps() const noexcept { return rows_.lag().sweeps(); }
   /// Bytes of memory that the numbers of all features take.
   [[nodiscard]] std::size_t memory() const noexcept { return rows_.bytes() + paid_.size() * sizeof(double); }
