@@ -22,18 +22,17 @@ namespace polyak::detail {
 /// side: k of v, k of u and, if the caller keeps a state, k of that. Until the average first lags behind the weights, u
 /// is 0 and left out, so that a step costs as much as one without an average.
 ///
-/// v and u lie side by side because a step that misses the cache then waits for one line a feature, not for two. With v
-/// and u in arrays of their own a step takes, with 70 nonzeros of 2²⁰ features, 2.06 times as long as one without an
-/// average; in turn in lines of eight, 1.86 times; side by side, 1.37 times (and 1.27, 1.34 and 1.04 times with 47,236
-/// features). What is left is the price of twice the memory: bench/sparse_steps.cpp.
+/// Side by side, v and u of a feature are one line of the cache to wait for. A step with 70 nonzeros of 2²⁰ (of 47,236)
+/// features takes 1.37 (1.04) times as long as one without an average; with v and u in arrays of their own, 2.06 (1.27)
+/// times, in lines of eight in turn, 1.86 (1.34) times. See bench/sparse_steps.cpp.
 template <class Scalar>
 class LaggedRows {
  public:
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::ColMajor>;
 
   LaggedRows() = default;
-  /// All weights are 0, and all states, if there are any, `state`. Throws std::invalid_argument if there are more
-  /// numbers than memory can hold.
+  /// All weights are 0, and all states `state`, which is 0 if there are none. Throws std::invalid_argument if there are
+  /// more numbers than memory can hold.
   LaggedRows(std::size_t features, std::size_t outputs, bool has_state, double state, std::string_view who)
       : features_(features), outputs_(outputs), stride_(outputs * (has_state ? 2 : 1)) {
     const std::size_t most =
@@ -42,8 +41,7 @@ class LaggedRows {
       throw_bad_value(who, "features times outputs must fit in memory", std::uint64_t{features});
     }
     numbers_.assign(features * (stride_ + outputs), Scalar(0));
-    if (!has_state || state == 0) return;
-    for (std::size_t at = outputs; at < features * stride_; at += stride_) {
+    for (std::size_t at = outputs; state != 0 && at < features * stride_; at += stride_) {
       std::fill_n(numbers_.data() + at, outputs, static_cast<Scalar>(state));
     }
   }

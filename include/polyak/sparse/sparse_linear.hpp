@@ -302,11 +302,9 @@ class SparseLinear : public LagGains<Averager> {
     for (std::size_t o = 0; o < derivatives.size(); ++o) {
       double moved = -rate * derivatives[o];
       if constexpr (Rule::has_state) moved = rule_.descend(rate, derivatives[o], intercept_state_[o]);
-      double& sum = intercept_.data()[o];
-      double& rest = intercept_rest_.data()[o];
-      const ExactSum<double> next = exact_sum(sum, moved + rest);
-      sum = next.sum;
-      rest = next.rest;
+      const ExactSum<double> next = exact_sum(intercept_.data()[o], moved + intercept_rest_.data()[o]);
+      intercept_.data()[o] = next.sum;
+      intercept_rest_.data()[o] = next.rest;
     }
   }
 
