@@ -23,8 +23,8 @@ namespace polyak::detail {
 /// is 0 and left out, so that a step costs as much as one without an average.
 ///
 /// Side by side, v and u of a feature are one line of the cache to wait for. A step with 70 nonzeros of 2²⁰ (of 47,236)
-/// features takes 1.37 (1.04) times as long as one without an average; with v and u in arrays of their own, 2.06 (1.27)
-/// times, in lines of eight in turn, 1.86 (1.34) times. See bench/sparse_steps.cpp.
+/// features takes 1.4 (1.05) times as long as one without an average; with v and u in arrays of their own, 2.1 (1.3)
+/// times, and with eight of v, then their eight of u, 1.9 (1.3) times. See bench/sparse_steps.cpp.
 template <class Scalar>
 class LaggedRows {
  public:
