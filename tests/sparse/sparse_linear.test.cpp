@@ -543,6 +543,25 @@ TEST_CASE("Indices of narrow types that are negative are refused", "[sparse]") {
   CHECK(refused(std::int8_t{127}) == "nothing");
 }
 
+TEMPLATE_TEST_CASE("An index out of range is found wherever it stands", "[sparse]", std::int8_t, std::int32_t,
+                   std::uint64_t) {
+  const SparseSgd model{{.features = 100}};
+  for (std::size_t n = 1; n <= 40; ++n) {
+    const std::vector<double> values(n, 1.0);
+    std::vector<TestType> indices(n, TestType{99});
+    CHECK(error_of([&] { static_cast<void>(model.predict(SparseRow{indices, values})); }) == "nothing");
+    std::size_t found = 0;
+    for (TestType& index : indices) {
+      index = 100;
+      found += error_of([&] {
+                 static_cast<void>(model.predict(SparseRow{indices, values}));
+               }) == "invalid_argument: polyak::SparseSgd: indices must be below 100, got 100";
+      index = 99;
+    }
+    CHECK(found == n);
+  }
+}
+
 TEST_CASE("Eigen vectors will do for scores and derivatives", "[sparse]") {
   SparseSgd model{{.features = 2, .outputs = 2, .learning_rate = 1, .intercept = false}};
   const std::array index{1};
