@@ -90,8 +90,8 @@ class SparseLinear : public LagGains<Averager> {
   }
 
   /// Takes a step, given the derivative of the loss by the score at x, and folds the weights into the average where
-  /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning
-  /// rate or a gain out of range from a schedule; then nothing has changed.
+  /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning rate or a gain out
+  /// of range from a schedule; then nothing has changed.
   template <class X>
   void step(const X& x, double derivative) {
     step(x, std::span(&derivative, 1));
