@@ -1,8 +1,6 @@
 #pragma once
 
 void register_vector_steps();
-void register_adamw_steps();
-void register_guarded_steps();
 void register_set_steps();
 void register_sparse_steps();
 void register_published();

@@ -16,8 +16,6 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("compiler", POLYAK_BENCH_COMPILER);
   benchmark::AddCustomContext("flags", POLYAK_BENCH_FLAGS);
   register_vector_steps();
-  register_adamw_steps();
-  register_guarded_steps();
   register_set_steps();
   register_sparse_steps();
   register_published();
