@@ -163,9 +163,10 @@ struct CompensatedEma {
   static Packet<T> power(Packet<T> x) { return pmax(pand(x, all(infinity)), all(Limits::min() / quantum)); }
 };
 
-/// Moves n weights and folds them into averages, in one pass.
+/// Moves n weights and folds them into averages, in one pass. In line, since factors that are handed over in memory
+/// cost a small step 15 ns.
 template <class Move, class... Fold>
-[[gnu::noinline]] void step(Index n, Move move, Fold... fold) {
+[[gnu::always_inline]] inline void step(Index n, Move move, Fold... fold) {
   for (Index i = 0; i < n; i += width<std::remove_pointer_t<decltype(move.weights)>>) {
     const auto w = move(i);
     (fold(i, w), ...);
