@@ -61,6 +61,21 @@ Packet<To> load_as(const From* from) {
   }
 }
 
+/// Rounded correctly, as polyak's. psqrt of floats, and with AVX-512 of doubles, is an estimate that is improved: off
+/// in the last bits, and twice as fast.
+template <class P>
+P square_root(const P& x) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<P, Packet16f>) return _mm512_sqrt_ps(x);
+  if constexpr (std::is_same_v<P, Packet8d>) return _mm512_sqrt_pd(x);
+#elif defined(__AVX__)
+  if constexpr (std::is_same_v<P, Packet8f>) return _mm256_sqrt_ps(x);
+#elif defined(__SSE2__)
+  if constexpr (std::is_same_v<P, Packet4f>) return _mm_sqrt_ps(x);
+#endif
+  return psqrt(x);
+}
+
 /// θ ← θ − η g
 template <class T>
 struct Sgd {
@@ -94,15 +109,15 @@ struct AdamW {
   T* weights;
   const T* gradient;
   T *moment, *square;
-  T rate, keep;                      // η/(1 − β₁^t), 1 − ηλ
+  T rate, keep;                      // ηρ/(1 − β₁^t), where ρ = √(1 − β₂^t); 1 − ηλ
   T beta1, beta2, intake1, intake2;  // 1 − β
-  T root, epsilon;                   // 1/√(1 − β₂^t)
+  T epsilon;                         // ρε
 
   Packet<T> operator()(Index i) const {
     const auto g = load(gradient + i);
     const auto m = store(moment + i, pmadd(all(beta1), load(moment + i), pmul(all(intake1), g)));
     const auto v = store(square + i, pmadd(all(beta2), load(square + i), pmul(all(intake2), pmul(g, g))));
-    const auto step = pdiv(m, pmadd(psqrt(v), all(root), all(epsilon)));
+    const auto step = pdiv(m, padd(square_root(v), all(epsilon)));
     return store(weights + i, pmadd(all(-rate), step, pmul(all(keep), load(weights + i))));
   }
 };

@@ -105,12 +105,13 @@ void time_dead(benchmark::State& state, Optimizer optimizer) {
 struct Factors {
   explicit Factors(double t) {
     const auto correction = [t](double decay) { return -std::expm1(t * std::log(decay)); };  // 1 − β^t
-    descent = rate / correction(beta);
-    root = 1 / std::sqrt(correction(beta2));
+    const double root = std::sqrt(correction(beta2));  // η / (√v/ρ + ε) is ηρ / (√v + ρε)
+    descent = rate * root / correction(beta);
+    epsilon = 1e-8 * root;
     for (std::size_t i = 0; i < decays.size(); ++i) gains[i] = (1 - decays[i]) / correction(decays[i]);
   }
   double gain() const { return gains[2]; }
-  double descent, root;
+  double descent, epsilon;
   std::array<double, decays.size()> gains;
 };
 
@@ -136,8 +137,7 @@ auto four_statements(Eigen::Index n) {
     v.get() = Scalar(beta2) * v.get() + Scalar(1 - beta2) * x.gradient.cwiseAbs2();
     x.weights =
         Scalar(1 - rate * weight_decay) * x.weights -
-        (Scalar(factors.descent) * m.get().array() / (v.get().array().sqrt() * Scalar(factors.root) + Scalar(1e-8)))
-            .matrix();
+        (Scalar(factors.descent) * m.get().array() / (v.get().array().sqrt() + Scalar(factors.epsilon))).matrix();
     s.get() += Scalar(factors.gain()) * (x.weights - s.get());
     return s.get();
   };
@@ -210,8 +210,7 @@ auto adamw_by_packets(Eigen::Index n) {
                                          .beta2 = Scalar(beta2),
                                          .intake1 = Scalar(1 - beta),
                                          .intake2 = Scalar(1 - beta2),
-                                         .root = Scalar(factors.root),
-                                         .epsilon = Scalar(1e-8)},
+                                         .epsilon = Scalar(factors.epsilon)},
                   packets::Ema<Scalar>{s.data(), Scalar(factors.gain())});
     return s.get();
   };

@@ -78,17 +78,18 @@ struct NAdamRule : PlainRule {
 
   template <class Grad, class F>
   void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    const T of_grad = T(factors.rate * factors.of_grad), of_moment = T(factors.rate * factors.of_moment),
-            decay = T(factors.decay), beta1 = T(options.beta1), beta2 = T(options.beta2),
-            intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2), root = T(factors.root2),
-            epsilon = T(options.epsilon);
+    // η / (√v/ρ + ε) is ηρ / (√v + ρε), which is one division less.
+    const double rate = factors.rate * factors.root2;
+    const T of_grad = T(rate * factors.of_grad), of_moment = T(rate * factors.of_moment),
+            epsilon = T(options.epsilon * factors.root2), decay = T(factors.decay), beta1 = T(options.beta1),
+            beta2 = T(options.beta2), intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2);
     f(as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset,
                        square = squares.data() + slice.offset](auto i) noexcept {
       const auto p = lanes::load<T>(params, i);
       const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
       const auto m = lanes::store(moment, i, lanes::mul_add(beta1, lanes::load(moment, i), intake1 * g));
       const auto v = lanes::store(square, i, lanes::mul_add(beta2, lanes::load(square, i), intake2 * g * g));
-      const auto step = lanes::mul_add(of_grad, g, of_moment * m) / (lanes::square_root(v) / root + epsilon);
+      const auto step = lanes::mul_add(of_grad, g, of_moment * m) / (lanes::square_root(v) + epsilon);
       return lanes::store(params, i, p - step);
     }));
   }
