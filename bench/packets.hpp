@@ -63,15 +63,15 @@ Packet<To> load_as(const From* from) {
 
 /// Rounded correctly, as polyak's. psqrt of floats, and with AVX-512 of doubles, is an estimate that is improved: off
 /// in the last bits, and twice as fast.
-template <class P>
-P square_root(const P& x) {
+template <class T>
+Packet<T> square_root(const Packet<T>& x) {
 #if defined(__AVX512F__)
-  if constexpr (std::is_same_v<P, Packet16f>) return _mm512_sqrt_ps(x);
-  if constexpr (std::is_same_v<P, Packet8d>) return _mm512_sqrt_pd(x);
+  if constexpr (width<T> == 16) return _mm512_sqrt_ps(x);
+  if constexpr (width<T> == 8) return _mm512_sqrt_pd(x);
 #elif defined(__AVX__)
-  if constexpr (std::is_same_v<P, Packet8f>) return _mm256_sqrt_ps(x);
+  if constexpr (width<T> == 8) return _mm256_sqrt_ps(x);
 #elif defined(__SSE2__)
-  if constexpr (std::is_same_v<P, Packet4f>) return _mm_sqrt_ps(x);
+  if constexpr (width<T> == 4) return _mm_sqrt_ps(x);
 #endif
   return psqrt(x);
 }
@@ -117,7 +117,7 @@ struct AdamW {
     const auto g = load(gradient + i);
     const auto m = store(moment + i, pmadd(all(beta1), load(moment + i), pmul(all(intake1), g)));
     const auto v = store(square + i, pmadd(all(beta2), load(square + i), pmul(all(intake2), pmul(g, g))));
-    const auto step = pdiv(m, padd(square_root(v), all(epsilon)));
+    const auto step = pdiv(m, padd(square_root<T>(v), all(epsilon)));
     return store(weights + i, pmadd(all(-rate), step, pmul(all(keep), load(weights + i))));
   }
 };
