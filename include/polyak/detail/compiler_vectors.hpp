@@ -87,6 +87,10 @@ template <class V>
 [[gnu::always_inline]] inline auto native_widened(VectorOf<float, 8>::type x) noexcept {
   return reinterpret_cast<VectorOf<double, 8>::type>(_mm512_maskz_cvtps_pd(0xFF, reinterpret_cast<__m256>(x)));
 }
+[[gnu::always_inline]] inline auto native_widened(VectorOf<std::int16_t, 8>::type x) noexcept {
+  const auto integers = _mm256_cvtepi16_epi32(reinterpret_cast<__m128i>(x));
+  return reinterpret_cast<VectorOf<double, 8>::type>(_mm512_maskz_cvtepi32_pd(0xFF, integers));
+}
 [[gnu::always_inline]] inline auto native_widened(VectorOf<std::int16_t, 16>::type x) noexcept {
   const auto integers = _mm512_maskz_cvtepi16_epi32(0xFFFF, reinterpret_cast<__m256i>(x));
   return reinterpret_cast<VectorOf<float, 16>::type>(_mm512_maskz_cvtepi32_ps(0xFFFF, integers));
