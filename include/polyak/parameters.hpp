@@ -46,8 +46,8 @@ template <class T>
 concept EigenMemory = EigenDense<T> && ((int(std::remove_cvref_t<T>::Flags) & Eigen::DirectAccessBit) != 0) &&
                       may_be_contiguous<std::remove_cvref_t<T>>;
 
-/// To the memory of an Eigen object, or of a range. Eigen's is not asked by way of std::ranges, which costs compilers
-/// hundreds of templates.
+/// The pointer to the memory of an Eigen object, or of a range. For Eigen's, std::ranges is not asked, which costs
+/// compilers hundreds of templates.
 template <class T>
 struct PointerTo {
   using type = decltype(std::ranges::data(std::declval<T&>()));

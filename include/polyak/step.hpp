@@ -148,7 +148,7 @@ template <class Weight, class Move, class... Folds>
     (fold_lanes(fold, w, i, weight), ...);
   });
 }
-/// The same for a move without folds; no lambda, which would be another one for other folds.
+/// The same for a move without folds. A struct, since a lambda would be another type for each set of folds.
 template <class Weight>
 struct MoveAlone {
   std::span<Weight> weights;
@@ -363,7 +363,7 @@ class Step : public View {
   Step(Blocks& blocks, BlockRef* first, P& params, const G& grad, std::string_view who) noexcept
       : View(blocks), first_(first), params_(params), grad_(grad), who_(who) {}
 
-  /// For what needs no more, and so is compiled once for all that parameters and gradients are held in.
+  /// For what needs no more: it is compiled once, whatever parameters and gradients are held in.
   [[nodiscard]] const View& view() const noexcept { return *this; }
 
   /// The step with its gradient put through a filter.

@@ -1,4 +1,5 @@
 #include <polyak/optimizers/adam.hpp>
+#include <polyak/optimizers/nadam.hpp>
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/schedules.hpp>
 
@@ -104,6 +105,13 @@ TEST_CASE("a momentum can be set where there is one") {
   CHECK(checks::settings<Adam<>>().size() == 2);
   CHECK(checks::settings<AdamW<>>().size() == 2);
   CHECK(checks::settings<Sgd<>>().size() == 3);
+}
+
+TEST_CASE("an epsilon that is not 0 keeps weights of which no gradient was ever seen, however small it is") {
+  for (const double epsilon : {1e-44, 1e-38, 1e-30}) {  // times √(1 − β₂) the first would be 0 in float
+    CHECK(path(Adam<float>{{.epsilon = epsilon}}, 2, {0, 0}) == Values{2, 2});
+    CHECK(path(NAdam<float>{{.epsilon = epsilon}}, 2, {0, 0}) == Values{2, 2});
+  }
 }
 
 TEST_CASE("the first step of Adam is the learning rate, whatever the size of the gradient") {

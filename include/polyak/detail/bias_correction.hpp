@@ -1,5 +1,8 @@
 #pragma once
 
+#include <algorithm>
+#include <limits>
+
 #include "polyak/detail/exact_sum.hpp"
 #include "polyak/detail/serialize.hpp"
 
@@ -30,5 +33,11 @@ class BiasCorrection {
   double weight_ = 0;
   double error_ = 0;
 };
+
+/// The ρε of √v + ρε, for the ρ = √(1 − β₂^t) of Adam: not 0 where ε is not.
+template <class T>
+[[nodiscard]] T scaled_epsilon(double epsilon, double root) noexcept {
+  return std::max(T(epsilon * root), std::min(T(epsilon), std::numeric_limits<T>::min()));
+}
 
 }  // namespace polyak::detail

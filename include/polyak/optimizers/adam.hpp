@@ -84,10 +84,11 @@ struct AdamRule : PlainRule {
  private:
   template <bool Largest, class Grad>
   auto move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
-    // η / (√v/ρ + ε) is ηρ / (√v + ρε), which is one division less.
-    const T descent = T(-factors.rate / factors.weight1 * factors.root2), epsilon = T(options.epsilon * factors.root2),
-            decay = T(factors.decay), shrink = T(1 - factors.rate * factors.decay), beta1 = T(options.beta1),
-            beta2 = T(options.beta2), intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2);
+    // With ρ = root2, η / (√v/ρ + ε) is ηρ / (√v + ρε): one division less a coordinate.
+    const T descent = T(-factors.rate / factors.weight1 * factors.root2),
+            epsilon = scaled_epsilon<T>(options.epsilon, factors.root2), decay = T(factors.decay),
+            shrink = T(1 - factors.rate * factors.decay), beta1 = T(options.beta1), beta2 = T(options.beta2),
+            intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2);
     T* const most = Largest ? largest.data() + slice.offset : nullptr;
     return as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset,
                             square = squares.data() + slice.offset](auto i) noexcept {

@@ -90,7 +90,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
 
   /// Moves the weights one step, and the averages behind it. Throws std::invalid_argument on blocks that overlap, that
   /// are not those of the first step or not as many as have options, and on hyperparameters out of range.
-  template <bool Filters, class... Folds>
+  template <bool Filters, class... Folds>  // in line, which spares a step with four averages 8 of 82 ns (n = 64)
   [[gnu::always_inline]] Outcome advance(const StepView<scalar_type, Filters>& view, const Folds&... folds) {
     const WithKernel with_kernel{*this, begin(view)};
     const Outcome outcome = move_and_fold(view, with_kernel, folds...);
@@ -158,7 +158,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   }
 
  private:
-  /// No lambda, which would be another one for other folds.
+  /// Moves a slice by the factors of its block. A struct, since a lambda would be another type for each set of folds.
   struct WithKernel {
     Coordinatewise& optimizer;
     typename Rule::Factors factors;

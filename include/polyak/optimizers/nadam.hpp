@@ -48,7 +48,7 @@ struct NAdamRule : PlainRule {
     BiasCorrection second;
     double product;             // μ_1 … μ_t
     double of_grad, of_moment;  // the shares of g and m in the step
-    double root2;
+    double root2;               // √(1 − β₂^t)
   };
 
   NAdamOptions options;
@@ -78,11 +78,12 @@ struct NAdamRule : PlainRule {
 
   template <class Grad, class F>
   void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    // η / (√v/ρ + ε) is ηρ / (√v + ρε), which is one division less.
+    // With ρ = root2, η / (√v/ρ + ε) is ηρ / (√v + ρε): one division less a coordinate.
     const double rate = factors.rate * factors.root2;
     const T of_grad = T(rate * factors.of_grad), of_moment = T(rate * factors.of_moment),
-            epsilon = T(options.epsilon * factors.root2), decay = T(factors.decay), beta1 = T(options.beta1),
-            beta2 = T(options.beta2), intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2);
+            epsilon = scaled_epsilon<T>(options.epsilon, factors.root2), decay = T(factors.decay),
+            beta1 = T(options.beta1), beta2 = T(options.beta2), intake1 = T(1 - options.beta1),
+            intake2 = T(1 - options.beta2);
     f(as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset,
                        square = squares.data() + slice.offset](auto i) noexcept {
       const auto p = lanes::load<T>(params, i);

@@ -75,7 +75,8 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
     detail::serialize_array(archive, name, "sum", sum, layout.size());
   }
 
-  /// Adds a gradient. True if it is the last of k; then mean_ is what the optimizer is to step along.
+  /// Adds a gradient to the sum. If it is the last of k, returns true instead, with the mean of all in mean_, which the
+  /// optimizer is to step along: should that throw, the sum is what it was.
   template <bool Filters>
   [[nodiscard]] bool add(const StepView<Scalar, Filters>& view) {
     if (pending_ > 0) {

@@ -63,6 +63,7 @@ class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, O
  private:
   using T = lanes::compute_t<Scalar>;
 
+  /// Before the first step the slow weights are made those of the parameters.
   template <bool Filters>
   void begin(const StepView<Scalar, Filters>& view) {
     if (steps_ > 0) return layout_.check(view, name);
