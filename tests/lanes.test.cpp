@@ -142,6 +142,20 @@ TEST_CASE("integers are cut off, and become numbers") {
   CHECK(lanes::convert<float>(std::int16_t{-3}) == -3);
 }
 
+TEST_CASE("integers of eight bytes become numbers whole, and are cut off where it is narrower") {
+  constexpr std::size_t n = lanes::width<double>;
+  constexpr std::int64_t large = (std::int64_t{1} << 40) + 5;
+  const std::vector<std::int64_t> from{large, -large, 300, -1, 0, 7, 32767, -32768};
+  std::vector<double> to(n);
+  lanes::store(to.data(), At<n>{0}, lanes::convert<double>(lanes::load(from.data(), At<n>{0})));
+  std::vector<std::int16_t> narrow(n);
+  lanes::store(narrow.data(), At<n>{0}, lanes::convert<std::int16_t>(lanes::load(from.data(), At<n>{0})));
+  for (std::size_t i = 0; i < n; ++i) {
+    CHECK(to[i] == static_cast<double>(from[i]));
+    CHECK(narrow[i] == static_cast<std::int16_t>(from[i]));
+  }
+}
+
 namespace {
 
 struct Count {

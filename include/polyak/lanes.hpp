@@ -95,7 +95,8 @@ template <class To, class V>
                          { detail::native_widened(x) } -> std::same_as<Packet<To, n>>;
                        }) {
     return detail::native_widened(x);
-  } else if constexpr (std::is_integral_v<From> && sizeof(From) != 4) {  // in two steps: GCC 12 takes many for one
+  } else if constexpr (std::is_integral_v<From> && sizeof(From) != 4 && (sizeof(From) < 4 || sizeof(To) < 4)) {
+    // In two steps: GCC 12 takes many for one.
     return __builtin_convertvector(__builtin_convertvector(x, Packet<std::int32_t, n>), Packet<To, n>);
   } else {
     return __builtin_convertvector(x, Packet<To, n>);
