@@ -123,6 +123,7 @@ class ReportTest(unittest.TestCase):
         self.assertIn(dead, out)
         self.assertIn("| `AdamW`, a tenth dead / alive | 1.00 | 1.00 | 1.00 |", out)
         self.assertIn("| n ≥ 2¹⁰ | double | 0.80 | 0.750 | 0.750 … 0.750 | met |", out)
+        self.assertIn("| n ≥ 2¹⁸ | float | 0.75 | 0.650 | 0.650 … 0.650 | met |", out)
         self.assertIn("| at every n | float | 0.90 | 0.650 | 0.650 … 0.650 | met |", out)
         self.assertIn("| n = 2¹⁸ | double | 1.10 | 1.050 | 1.050 … 1.050 | met |", out)
         self.assertIn("| `AdamW` with `Ema` | 1.30 | 1.30 |", out)
