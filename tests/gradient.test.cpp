@@ -232,6 +232,7 @@ TEST_CASE("blocks that have moved are looked at again") {
   CHECK(checked(list, at(0, 3), gradient) == "nothing");
   CHECK(checked(list, at(1, 3), gradient) == refused);
   CHECK(checked(list, at(3, 0), gradient) == "nothing");
+  CHECK(checked(list, at(1, 2), gradient) == refused);  // both of them elsewhere
 }
 
 TEST_CASE("gradients that have moved are looked at again") {
@@ -255,6 +256,9 @@ TEST_CASE("blocks that have grown where they are, or are other in number, are lo
   const auto at = [&](Eigen::Index n) { return ParameterSet{memory.params(0, n), memory.params(3, 3)}; };
   CHECK(checked(list, at(3), gradient(3)) == "nothing");
   CHECK(checked(list, at(4), gradient(4)) == "invalid_argument: A: block 1 must not overlap block 0 of the parameters");
+  CHECK(checked(list, at(3), gradient(3)) == "nothing");
+  CHECK(checked(list, ParameterSet{memory.params(0, 4), memory.params(3, 4)},
+                ParameterSet{memory.gradient(0, 4), memory.gradient(10, 4)}) != "nothing");  // all of them
   CHECK(checked(list, at(3), gradient(3)) == "nothing");
   const auto three = ParameterSet{memory.params(0, 3), memory.params(3, 3), memory.params(5, 1)};
   CHECK(checked(list, three, ParameterSet{memory.gradient(0, 3), memory.gradient(10, 3), memory.gradient(3, 1)}) ==

@@ -96,6 +96,7 @@ TEMPLATE_TEST_CASE("several coordinates at once give the bits that each gives al
   CHECK(same_in_all_lanes<T, T>([](auto a, auto, auto) { return lanes::square_root(a); }));
   CHECK(same_in_all_lanes<T, T>([](auto a, auto b, auto c) { return a < b ? c : a; }));
   CHECK(same_in_all_lanes<T, T>([](auto a, auto, auto) { return lanes::all<decltype(a)>(T(0.1)); }));
+  CHECK(same_in_all_lanes<T, T>([](auto a, auto, auto) { return lanes::all<decltype(a)>(T(-0.0)); }));
   CHECK(same_in_all_lanes<T, T>([](auto a, auto, auto) { return lanes::from_bits<decltype(a)>(lanes::bits(a) ^ 1u); }));
   CHECK(same_in_all_lanes<float, T>([](auto a, auto, auto) { return lanes::convert<float>(a); }));
   CHECK(same_in_all_lanes<double, T>([](auto a, auto, auto) { return lanes::convert<double>(a); }));

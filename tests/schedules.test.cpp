@@ -160,6 +160,22 @@ TEST_CASE("SwaAnneal anneals from where the rate was and holds") {
   }
 }
 
+TEST_CASE("what is not named has the default that is documented") {
+  CHECK(InverseTime{{}}(0) == 0.01);
+  CHECK(BottouDecay{{}}(0) == 0.01);
+  CHECK(BottouDecay{{}}.options().lambda == 1e-4);
+  CHECK(StepDecay{{.period = 1}}(0) == 0.01);
+  CHECK(StepDecay{{.period = 1}}.options().factor == 0.1);
+  CHECK(Cosine{{.steps = 1}}(0) == 0.01);
+  CHECK(LinearWarmup{{}}(0) == 0.01);
+  CHECK(Triangular{{.half_period = 1}}(0) == 0.001);
+  CHECK(Triangular{{.half_period = 1}}.options().max == 0.01);
+  CHECK(LinearCycle{{.period = 1}}(0) == 0.001);
+  CHECK(LinearCycle{{.period = 1}}.options().max == 0.01);
+  CHECK(SwaAnneal{{.start = 1}}(0) == 0.01);
+  CHECK(SwaAnneal{{}}(0) == 0.05);
+}
+
 TEST_CASE("what has no sensible default must be given") {
   CHECK(error_of([] { StepDecay{{.initial = 1}}; }) ==
         "invalid_argument: polyak::StepDecay: period must be >= 1, got 0");

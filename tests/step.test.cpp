@@ -504,6 +504,7 @@ TEST_CASE("weights that a whole step has moved elsewhere are looked for again, a
   CHECK(result({{4}, {5, 6}, {}}) == refused);
   CHECK(result({{4, 5, 6}}) == refused);
   CHECK(result({{4, 5}, {6}}) == refused);
+  CHECK(result({{4, 5}, {6}, {7, 8}}) == refused);
   // Where nothing folds it is the optimizer's own business.
   std::vector<std::vector<double>> params{{1}, {2, 3}};
   Asking opt{[&](const auto& step) {

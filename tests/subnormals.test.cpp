@@ -79,12 +79,15 @@ std::string subnormals(Object& object) {
 TEMPLATE_TEST_CASE("no optimizer keeps subnormal numbers of coordinates without a gradient", "", float, double) {
   std::size_t seen = 0;  // steps after which there were some, so that there was something to do
   parts::for_each_optimizer<TestType>([&](const char* name, auto optimizer) {
-    Eigen::VectorX<TestType> theta = Eigen::VectorX<TestType>::Ones(5), grad(5);
-    grad << TestType(1e-18), 1, 0, TestType(1e-30), TestType(-1e-10);
-    optimizer.step(theta, grad);
-    grad << 0, 1, 0, 0, 0;
+    using Vector = Eigen::VectorX<TestType>;
+    const Vector alive = Vector::Ones(3);  // a block before that which is looked at
+    Vector before = alive, theta = Vector::Ones(5), dead(5);
+    dead << TestType(1e-18), 1, 0, TestType(1e-30), TestType(-1e-10);
+    ParameterSet params{before, theta}, grad{alive, dead};
+    optimizer.step(params, grad);
+    dead << 0, 1, 0, 0, 0;
     for (std::uint64_t t = 2; t <= 64 * 40; ++t) {
-      optimizer.step(theta, grad);
+      optimizer.step(params, grad);
       if (t % 64 > 1) continue;
       const std::string found = subnormals<TestType>(optimizer);
       INFO(name << " after step " << t);

@@ -79,7 +79,10 @@ TEST_CASE("an averager folds from start on, at the multiples of every") {
 TEST_CASE("a start or a period that is never reached folds nothing") {
   const auto never = std::numeric_limits<std::uint64_t>::max();
   for (TailAverage tail : {TailAverage{{.start = never}}, TailAverage{{.every = never}}}) {
-    for (int t = 0; t < 5; ++t) tail.update(one(1));
+    for (int t = 0; t < 5; ++t) {
+      CHECK(tail.in_use() == (t > 0));
+      tail.update(one(1));
+    }
     CHECK(tail.steps() == 5);
     CHECK_FALSE(tail.has_average());
   }

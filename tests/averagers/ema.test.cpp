@@ -196,6 +196,25 @@ TEST_CASE("a decay of 1 from the start on leaves the start, and with correction 
   CHECK(kept.average() == one(3));  // θ_0
 }
 
+namespace {
+
+/// 1 − β_k whose W_2 is rounded to less than the second of them.
+struct RoundedDown {
+  [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const {
+    return k == 0 ? 0.0872543590567631 : 0.9999999999999994;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("no gain is above 1, however the weights so far are rounded") {
+  Ema ema{{.decay = RoundedDown{}}};
+  ema.update(one(3));
+  CHECK(ema.gains().next().gain() == 1);
+  ema.update(one(5));
+  CHECK(ema.average() == one(5));
+}
+
 TEST_CASE("an Ema owns its options and hands them back") {
   EmaOptions options{.decay = 0.25, .bias_correction = false, .start = 5, .every = 3};
   const Ema ema(options);

@@ -211,6 +211,16 @@ TEST_CASE("a skipped fold is made up for in the next step that is due, by the ga
   CHECK(folds == std::vector<std::uint64_t>{3, 9, 12});
 }
 
+TEST_CASE("only before the first fold does a step have the weights that the average starts from") {
+  auto gains = Ema{{.bias_correction = false, .every = 3}}.gains();
+  std::vector<std::uint64_t> steps;
+  for (std::uint64_t t = 1; t <= 12; ++t) {
+    if (gains.starts_after_next()) steps.push_back(t);
+    gains.commit(gains.next());
+  }
+  CHECK(steps == std::vector<std::uint64_t>{2});
+}
+
 TEST_CASE("gains that cannot be are refused where they are asked for, in the name of who has them") {
   auto ema = Ema{{.decay = [](std::uint64_t) { return 1.5; }}}.gains();
   CHECK(error_of([&] { static_cast<void>(ema.next()); }) ==

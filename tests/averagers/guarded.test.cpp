@@ -349,6 +349,37 @@ TEST_CASE("the start of an average without bias correction counts too") {
   CHECK(kept.average() == VectorXd{{3, 1}});
 }
 
+TEST_CASE("of several bad coordinates the first is named, of the start before any of the weights") {
+  const Eigen::Index n = 3000;  // in several slices
+  VectorXd theta = VectorXd::Ones(n);
+  theta[10] = infinity, theta[2500] = not_a_number;
+  Guarded ema{Ema{}, raise};
+  CHECK(error_of([&] { ema.update(theta); }) ==
+        runtime_error("polyak::Ema: weights must be finite to be averaged, got inf in coordinate 10 at step 1"));
+
+  Averaged opt{Sgd{}, Guarded{Ema{{.bias_correction = false}}, raise}};
+  CHECK(error_of([&] { opt.step(theta, VectorXd::Zero(n)); }) ==
+        runtime_error("polyak::Ema: the weights before the first fold must be finite, got inf in coordinate 10 at "
+                      "step 1"));
+  VectorXd late = VectorXd::Ones(n);
+  late[2500] = infinity;
+  VectorXd gradient = VectorXd::Zero(n);
+  gradient[10] = infinity;
+  Averaged another{Sgd{}, Guarded{Ema{{.bias_correction = false}}, raise}};
+  CHECK(error_of([&] { another.step(late, gradient); }) ==
+        runtime_error("polyak::Ema: the weights before the first fold must be finite, got inf in coordinate 2500 at "
+                      "step 1"));
+}
+
+TEST_CASE("a window leaves a fold out as well, and goes on") {
+  Guarded lawa{Lawa{{.window = 2, .every = 2}}};
+  for (const double x : {1.0, 2.0, 3.0, not_a_number, 5.0, 6.0}) lawa.update(VectorXd{{x}});
+  CHECK(lawa.steps() == 6);
+  CHECK(lawa.count() == 2);
+  CHECK(lawa.skipped() == 1);
+  CHECK(lawa.average()[0] == 4);
+}
+
 TEST_CASE("only steps that fold are looked at, and a fold left out leaves the cadence as it is") {
   for (const std::uint64_t start : {0u, 3u, 4u}) {
     for (const std::uint64_t every : {1u, 3u}) {

@@ -82,6 +82,8 @@ TEST_CASE("the options of sparse models are compared, and the size of a table", 
       refused("SparseAdagrad", "initial_accumulator", "2", "0"));
   CHECK(error_of_loading(SparseAdagrad<>({.features = 4, .epsilon = 2}), SparseAdagrad<>({.features = 4})) ==
         refused("SparseAdagrad", "epsilon", "2", "1e-10"));
+  CHECK(error_of_loading(SparseAdagrad<>({.features = 4, .l2 = 0.5}), SparseAdagrad<>({.features = 4})) ==
+        refused("SparseAdagrad", "l2", "0.5", "0"));
 
   const Eigen::MatrixXd table = Eigen::MatrixXd::Ones(3, 2), longer = Eigen::MatrixXd::Ones(4, 2),
                         wider = Eigen::MatrixXd::Ones(3, 5);

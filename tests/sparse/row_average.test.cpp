@@ -275,6 +275,25 @@ TEST_CASE("An average that is its table can be detached from it, and become it a
   CHECK(average.average(table)(0, 0) == 48);
 }
 
+TEST_CASE("An average that was its table stays where it was detached, and goes on from there", "[sparse]") {
+  MatrixXd table = MatrixXd::Constant(1, 1, 2);
+  RowAverage average(table);
+  const auto step = [&] { average.step(table, std::array<int, 0>{}, [] {}); };
+  step();
+  average.detach(table);
+  table(0, 0) = 10;
+  step();
+  CHECK(average.average(table)(0, 0) == 6);
+
+  // What was infinite before it became its table has no share in it.
+  RowAverage restarted(table, GainAverage{{.gain = [](std::uint64_t k) { return k == 2 ? 0.5 : 1.0; }}});
+  for (const double x : {1.0, support::infinity, 4.0}) {
+    restarted.step(table, std::array{0}, [&] { table(0, 0) = x; });
+  }
+  restarted.detach(table);
+  CHECK(restarted.average(table)(0, 0) == 4);
+}
+
 TEST_CASE("A gain of 1 after others costs a sweep, and is counted", "[sparse]") {
   MatrixXd table = MatrixXd::Ones(2, 1);
   RowAverage average(table, GainAverage{{.gain = [](std::uint64_t k) { return k % 2 == 1 ? 1.0 : 0.5; }}});

@@ -137,7 +137,6 @@ class Average {
   template <Parameters P>
   [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
     require_not_swapped();
-    require_fit(params);
     std::vector<std::span<scalar_of<P>>> blocks;
     detail::for_each_block(params, name_, [&](std::size_t, auto block) { blocks.push_back(block); });
     SwapGuard<scalar_of<P>> guard(std::move(blocks), swapped_);

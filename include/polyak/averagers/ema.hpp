@@ -38,10 +38,12 @@ struct EmaGain {
 
   [[nodiscard]] double operator()(std::uint64_t k, State& weight) const {
     const double c = options.decay.complement(k - 1, options.every);
-    if (!detail::from_0_to_1.holds(c)) detail::throw_bad_fold(name, "decay must be in [0, 1]", 1 - c, k);
+    if (!options.decay.is_number() && !detail::from_0_to_1.holds(c)) {
+      detail::throw_bad_fold(name, "decay must be in [0, 1]", 1 - c, k);
+    }
     if (!options.bias_correction) return c;
     const double w = weight.advance(c);
-    if (w == 0) detail::throw_bad_fold(name, "decay must be < 1 in the first bias-corrected fold", 1 - c, k);
+    if (w == 0) detail::throw_bad_fold(name, "decay must be < 1 in the first bias-corrected fold", 1, k);
     return w == 1 ? c : std::min(1.0, c / w);  // from some 37/(1 − β) folds on: no division to wait for
   }
 };

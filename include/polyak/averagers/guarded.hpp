@@ -204,9 +204,9 @@ class Guarded : private Averager {
   template <FloatingPoint Weight, class RuleOf>
   [[gnu::cold, gnu::noinline]] void find(std::size_t offset, std::span<const Weight> weights,
                                          const RuleOf& rule_of) noexcept {
-    Finding found{.large = true};
+    Finding found;
     for (std::size_t i = 0; i < weights.size() && found.rule.empty(); ++i) {
-      found = {rule_of(i), offset + i, static_cast<double>(weights[i]), true};
+      found = {rule_of(i), offset + i, static_cast<double>(weights[i])};
     }
     detail::one_at_a_time([&] {
       const auto place = [](const Finding& f) { return std::pair(f.rule != start_rule, f.coordinate); };

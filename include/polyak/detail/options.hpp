@@ -27,7 +27,7 @@ concept GivenAsFunction = requires(const T& option) { option.is_number(); };
 /// The finite numbers from low to high, and in which words others are refused.
 struct Range {
   std::string_view rule = {};
-  double low = 0, high = std::numeric_limits<double>::max();
+  double low = {}, high = std::numeric_limits<double>::max();
   bool open_low = false, open_high = false;
 
   [[nodiscard]] constexpr bool holds(double x) const noexcept {

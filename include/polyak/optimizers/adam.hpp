@@ -58,7 +58,7 @@ struct AdamRule : PlainRule {
   StateVector<Scalar> moments = {}, squares = {}, largest = {};
 
   Factors begin(std::uint64_t, const StepNumbers& now, Eigen::Index) const noexcept {
-    Factors factors{now, first, second, 0, 0};
+    Factors factors{now, first, second, {}, {}};
     factors.weight1 = factors.first.advance(1 - options.beta1);
     factors.root2 = std::sqrt(factors.second.advance(1 - options.beta2));
     return factors;

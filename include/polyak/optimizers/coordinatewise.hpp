@@ -164,12 +164,15 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     typename Rule::Factors factors;
 
     void operator()(const auto& slice, const auto& f) const noexcept {
-      typename Rule::Factors own = factors;
+      typename Rule::Factors own{};
+      const auto* use = &factors;  // a copy right after they were written would wait for the store buffer
       if (const auto& blocks = optimizer.rule_.options.blocks; !blocks.empty()) {
+        own = factors;
         own.rate *= blocks[slice.block].learning_rate_factor;
         own.decay *= blocks[slice.block].weight_decay_factor;
+        use = &own;
       }
-      optimizer.rule_.with_kernel(own, slice, f);
+      optimizer.rule_.with_kernel(*use, slice, f);
       if (!flushes(optimizer.steps_)) return;
       optimizer.for_each_vector(
           [&](auto& vector) { flush_subnormals(vector.data() + slice.offset, slice.params.size()); });
@@ -224,7 +227,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   [[nodiscard]] StepNumbers ask() const {
     const auto number = [this](const Hyperparameter& option, const Setting& setting) {
       const double x = option(steps_);
-      if (!nonnegative.holds(x)) check(setting, x);
+      if (!option.is_number() && !nonnegative.holds(x)) check(setting, x);  // numbers were checked when they were set
       return x;
     };
     const Options& o = rule_.options;
@@ -257,7 +260,6 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     if (!is_number) return serialize_option(archive, Rule::name, setting.name, option);
     serialize_value(archive, number);
     if constexpr (is_loading<Archive>) {
-      check(setting, number);
       const std::string saved = to_text(number), present = option.description();
       if (!setting.is_set && !was_set && saved != present) {
         throw_other_option(Rule::name, setting.name, saved, present);

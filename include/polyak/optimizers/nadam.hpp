@@ -59,7 +59,7 @@ struct NAdamRule : PlainRule {
   Factors begin(std::uint64_t t, const StepNumbers& now, Eigen::Index) const {
     const double mu = momentum(static_cast<double>(t) + 1);
     const double next = momentum(static_cast<double>(t) + 2);
-    Factors factors{now, second, product * mu, 0, 0, 0};
+    Factors factors{now, second, product * mu, {}, {}, {}};
     factors.of_grad = (1 - mu) / (1 - factors.product);
     factors.of_moment = next / (1 - factors.product * next);
     factors.root2 = std::sqrt(factors.second.advance(1 - options.beta2));
