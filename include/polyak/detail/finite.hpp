@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "polyak/concepts.hpp"
+#include "polyak/detail/compiler_vectors.hpp"
 
 // How large a number is, told by its bits: -ffast-math folds `x - x == 0` and std::isfinite to true, and may take any
 // comparison with NaN for true.
@@ -54,24 +55,28 @@ template <FloatingPoint Scalar>
   return magnitude(x) < magnitude_of_power<Scalar>;
 }
 
-/// Whether a magnitude among n is larger than `largest`.
-template <FloatingPoint Scalar, class Bits>
-[[nodiscard, gnu::always_inline]] inline bool any_above(Bits largest, const Scalar* x, std::size_t n) noexcept {
-  constexpr Bits sign = static_cast<Bits>(~(static_cast<Bits>(~Bits{0}) >> 1));  // set where a difference is below 0
-  Bits any = 0;
-  for (std::size_t i = 0; i < n; ++i) any = static_cast<Bits>(any | (largest - magnitude(x[i])));
-  return (any & sign) != 0;
-}
-/// True if every |x[i]| < 2^exponent; without an exponent, if every x[i] is finite. One pass, vectorised.
+/// True if every |x[i]| < 2^exponent; without an exponent, if every x[i] is finite. One pass: where a magnitude is too
+/// large, the highest bit of a difference is set.
 template <int exponent, FloatingPoint Scalar>
 [[nodiscard]] bool all_below(std::span<const Scalar> x) noexcept {
-  constexpr auto bound = magnitude_of_power<Scalar, exponent>;
-  constexpr auto largest = static_cast<magnitude_t<Scalar>>(bound - 1);
-  constexpr std::size_t stretch = 256;  // of known length, or GCC does not vectorise at -O2
-  for (; x.size() >= stretch; x = x.subspan(stretch)) {
-    if (any_above(largest, x.data(), stretch)) return false;
+  using Bits = magnitude_t<Scalar>;
+  constexpr auto largest = static_cast<Bits>(magnitude_of_power<Scalar, exponent> - 1);
+  constexpr auto rest = static_cast<Bits>(static_cast<Bits>(~Bits{0}) >> 1);  // all bits but the highest
+  Bits any = 0;
+  std::size_t i = 0;
+#if defined(__GNUC__)
+  if constexpr (sizeof(Bits) == sizeof(Scalar)) {
+    constexpr std::size_t n = 64 / sizeof(Bits);  // the compiler takes as many vectors as it needs
+    typename VectorOf<Bits, n>::type bits, all{};
+    for (; i + n <= x.size(); i += n) {
+      std::memcpy(&bits, x.data() + i, sizeof bits);
+      all |= largest - (bits & rest);
+    }
+    for (std::size_t lane = 0; lane < n; ++lane) any = static_cast<Bits>(any | all[lane]);
   }
-  return !any_above(largest, x.data(), x.size());
+#endif
+  for (; i < x.size(); ++i) any = static_cast<Bits>(any | (largest - magnitude(x[i])));
+  return any <= rest;
 }
 template <FloatingPoint Scalar>
 [[nodiscard]] bool all_finite(std::span<const Scalar> x) noexcept {
