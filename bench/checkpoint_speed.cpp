@@ -63,7 +63,7 @@ int main(int argc, char* argv[]) try {
     return 2;
   }
   const std::filesystem::path directory = argv[1];
-  const auto checkpoint = directory / "checkpoint_speed.polyak";
+  const auto checkpoint = directory / "checkpoint_speed.safetensors";
   const auto plain = directory / "checkpoint_speed.plain";
   Vector numbers = Vector::Random(1 << 24);
   constexpr int repetitions = 9;

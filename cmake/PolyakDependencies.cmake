@@ -24,6 +24,17 @@ macro(polyak_find_eigen)
   endif()
 endmacro()
 
+# Sets polyak_io_FOUND where there is what polyak::io stands on.
+macro(polyak_find_io)
+  find_package(nlohmann_json 3 QUIET CONFIG)
+  find_path(POLYAK_XXHASH_INCLUDE_DIR xxhash.h)
+  mark_as_advanced(POLYAK_XXHASH_INCLUDE_DIR)
+  set(polyak_io_FOUND FALSE)
+  if(TARGET nlohmann_json::nlohmann_json AND POLYAK_XXHASH_INCLUDE_DIR)
+    set(polyak_io_FOUND TRUE)
+  endif()
+endmacro()
+
 macro(polyak_find_catch2)
   find_package(Catch2 3 QUIET CONFIG)
   if(NOT Catch2_FOUND)

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(cmake make g++ python3 python3-numpy libeigen3-dev catch2 libbenchmark-dev libcli11-dev libcereal-dev
-  libboost-serialization-dev nlohmann-json3-dev zlib1g-dev gnuplot-nox dataset-fashion-mnist
+  libboost-serialization-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev gnuplot-nox dataset-fashion-mnist
   wamerican wdutch wfrench witalian wngerman wpolish wportuguese wspanish wswedish "$@")
 
 command -v apt-get > /dev/null || exit 0

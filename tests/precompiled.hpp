@@ -16,4 +16,8 @@
 #include <string>
 #include <vector>
 
+#if __has_include(<nlohmann/json.hpp>)
+#include <nlohmann/json.hpp>
+#endif
+
 #include "catch.hpp"

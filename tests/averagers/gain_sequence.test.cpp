@@ -65,7 +65,7 @@ struct Halving {
     double last = 1;
     template <class Archive>
     void serialize(Archive& archive, unsigned int) {
-      polyak::detail::serialize_value(archive, last);
+      polyak::detail::serialize_value(archive, "last", last);
     }
   };
   static constexpr std::string_view name = "polyak::Mine";

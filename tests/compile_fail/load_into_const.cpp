@@ -1,3 +1,3 @@
 #include <polyak/io/checkpoint.hpp>
 
-void load(const Eigen::VectorXd& theta) { polyak::load("run.polyak", theta); }
+void load(const Eigen::VectorXd& theta) { polyak::load("run.safetensors", theta); }

@@ -1,3 +1,3 @@
 #include <polyak/io/checkpoint.hpp>
 
-void save(const double* theta) { polyak::save("run.polyak", polyak::named("weights", theta)); }
+void save(const double* theta) { polyak::save("run.safetensors", polyak::named("weights", theta)); }

@@ -24,7 +24,7 @@ struct RateGain {
   using Options = RateAverageOptions;
   struct State {
     double sum = 0;
-    void serialize(auto& archive, unsigned int) { detail::serialize_value(archive, sum); }
+    void serialize(auto& archive, unsigned int) { detail::serialize_value(archive, "sum", sum); }
   };
   static constexpr std::string_view name = "polyak::RateAverage";
   Options options;

@@ -28,9 +28,9 @@ namespace {
 template <class T>
 std::size_t pass(T x, T& y) {
   Output output;
-  serialize_value(output, x);
+  serialize_bits(output, x);
   Input input(output.bytes);
-  serialize_value(input, y);
+  serialize_bits(input, y);
   CHECK(input.at_end());
   return output.bytes.size();
 }
@@ -76,7 +76,7 @@ TEST_CASE("what pads a long double is not saved", "[serialize]") {
     std::memset(memory, padding, sizeof memory);
     std::memcpy(memory, &x, 10);
     Output output;
-    serialize_value(output, *reinterpret_cast<long double*>(memory));
+    serialize_bits(output, *reinterpret_cast<long double*>(memory));
     saved.push_back(output.bytes);
   }
   CHECK(saved[0] == saved[1]);
@@ -131,7 +131,7 @@ TEST_CASE("a count that is wrong claims no more memory than there is data for", 
     output& count;
     for (std::size_t i = 0; i < elements; ++i) {
       double x = 1;
-      serialize_value(output, x);
+      serialize_bits(output, x);
     }
     Input input(output.bytes);
     return allocation_counter::bytes_in(

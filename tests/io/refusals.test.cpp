@@ -1,4 +1,4 @@
-#include <polyak/io/detail/replacement_file.hpp>
+#include <polyak/io/detail/file.hpp>
 
 #if defined(__linux__)
 
@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -29,7 +30,10 @@ constexpr long rename_call = SYS_rename;
 constexpr long rename_call = SYS_renameat;
 #endif
 
-/// A system call whose argument at this index is not 0, or has this flag, and the error it is to end with.
+constexpr unsigned the_directory = ~0u;
+
+/// A system call whose argument at this index is not 0, or has this flag, or is the descriptor of the directory, and
+/// the error it is to end with.
 struct Refusal {
   long call;
   int error;
@@ -38,15 +42,18 @@ struct Refusal {
 };
 
 /// Refuses the calls of this thread for good. False where the kernel does not offer that.
-bool refuse(const Refusal& refusal) {
+bool refuse(const Refusal& refusal, int directory) {
   const auto number = static_cast<std::uint32_t>(refusal.call);
   const auto error = static_cast<std::uint32_t>(refusal.error);
   const auto at = static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8 * refusal.argument);
+  const bool is_equal = refusal.flag == the_directory;
+  const auto operand = is_equal ? static_cast<std::uint32_t>(directory) : refusal.flag == 0 ? ~0u : refusal.flag;
+  const auto compare = static_cast<std::uint16_t>(BPF_JMP | BPF_K | (is_equal ? BPF_JEQ : BPF_JSET));
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at),
-      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, refusal.flag == 0 ? ~0u : refusal.flag, 0, 1),
+      BPF_JUMP(compare, operand, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -58,10 +65,13 @@ bool refuse(const Refusal& refusal) {
 std::string error_of_replacing(const std::filesystem::path& path, const Refusal& refusal) {
   std::string result = "not offered";
   std::thread thread([&] {
-    if (!refuse(refusal)) return;
+    const int lowest = ::open("/dev/null", O_RDONLY);  // the directory's, which is opened when this is free again
+    if (!refuse(refusal, lowest)) return;
     try {
       polyak::detail::ReplacementFile file(path, "test");
-      file.write(std::as_bytes(std::span("new", 3)));
+      ::close(lowest);
+      file.write(std::as_bytes(std::span("nnw", 3)));
+      file.overwrite(1, std::as_bytes(std::span("e", 1)));
       file.commit();
       result = "nothing";
     } catch (const std::system_error& error) {
@@ -81,17 +91,19 @@ struct Case {
 }  // namespace
 
 TEST_CASE("Where a file system refuses a step of a replacement, that is said and the old file stays", "[io]") {
-  const Case c = GENERATE(Case{{SYS_fchmod, EPERM},
-                               "cannot be given the permissions of the file it replaces: Operation not permitted",
-                               "old"},
-                          Case{{SYS_write, ENOSPC}, "cannot be written: No space left on device", "old"},
-                          Case{{SYS_fsync, EIO}, "cannot be brought to the disk: Input/output error", "old"},
-                          Case{{SYS_close, EIO}, "cannot be closed: Input/output error", "old"},
-                          Case{{rename_call, EBUSY}, "cannot be moved to its place: Device or resource busy", "old"},
-                          Case{{SYS_openat, EROFS, 2, O_CREAT}, "cannot be written: Read-only file system", "old"},
-                          Case{{SYS_openat, EMFILE, 2, O_DIRECTORY},
-                               "is in its place, but its directory cannot be brought to the disk: Too many open files",
-                               "new"});
+  const std::string only_directory = "is in its place, but its directory cannot be brought to the disk: ";
+  const Case c = GENERATE_COPY(
+      Case{{SYS_fchmod, EIO}, "cannot be given the permissions of the file it replaces: Input/output error", "old"},
+      Case{{SYS_write, ENOSPC}, "cannot be written: No space left on device", "old"},
+      Case{{SYS_write, EDQUOT}, "cannot be written: Disk quota exceeded", "old"},
+      Case{{SYS_lseek, ESPIPE}, "cannot be written: Illegal seek", "old"},
+      Case{{SYS_fsync, EIO}, "cannot be brought to the disk: Input/output error", "old"},
+      Case{{SYS_fsync, ENOSYS}, "cannot be brought to the disk: Function not implemented", "old"},
+      Case{{SYS_close, EIO}, "cannot be closed: Input/output error", "old"},
+      Case{{rename_call, EBUSY}, "cannot be moved to its place: Device or resource busy", "old"},
+      Case{{SYS_openat, EROFS, 2, O_CREAT}, "cannot be written: Read-only file system", "old"},
+      Case{{SYS_openat, EMFILE, 2, O_DIRECTORY}, only_directory + "Too many open files", "new"},
+      Case{{SYS_fsync, EIO, 0, the_directory}, only_directory + "Input/output error", "new"});
   const files::Directory directory;
   const auto path = directory / "file";
   files::write(path, "old");
@@ -102,16 +114,21 @@ TEST_CASE("Where a file system refuses a step of a replacement, that is said and
   CHECK(directory.count() == 1);
 }
 
-TEST_CASE("A directory that may be written to but not read takes a replacement, and so does a close cut short",
-          "[io]") {
+TEST_CASE("What a file system does not have, and a directory that may not be read, is done without", "[io]") {
   const files::Directory directory;
   const auto path = directory / "file";
-  const std::string error = error_of_replacing(path, {SYS_openat, EACCES, 2, O_DIRECTORY});
+  const auto refusal =
+      GENERATE(Refusal{SYS_fchmod, EPERM}, Refusal{SYS_fchmod, ENOTSUP}, Refusal{SYS_fchmod, ENOSYS},
+               Refusal{SYS_fsync, EPERM, 0, the_directory}, Refusal{SYS_fsync, EINVAL, 0, the_directory},
+               Refusal{SYS_fsync, ENOTSUP, 0, the_directory}, Refusal{SYS_fsync, ENOSYS, 0, the_directory},
+               Refusal{SYS_openat, EACCES, 2, O_DIRECTORY},
+               Refusal{SYS_close, EINTR});  // gone with its descriptor, and not closed a second time
+  files::write(path, "old");
+  const std::string error = error_of_replacing(path, refusal);
   if (error == "not offered") return;
   CHECK(error == "nothing");
   CHECK(files::read(path) == "new");
-  // What is gone with its descriptor is not closed a second time.
-  CHECK(error_of_replacing(path, {SYS_close, EINTR}) == "nothing");
+  CHECK(directory.count() == 1);
 }
 
 #endif

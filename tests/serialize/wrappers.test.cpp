@@ -27,13 +27,13 @@ struct Rolling {
 struct SavedRolling : Rolling {
   template <class Archive>
   void serialize(Archive& archive) {
-    polyak::detail::serialize_value(archive, speed);
+    polyak::detail::serialize_value(archive, "speed", speed);
   }
 };
 struct VersionedRolling : Rolling {
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    polyak::detail::serialize_value(archive, speed);
+    polyak::detail::serialize_value(archive, "speed", speed);
   }
 };
 
@@ -63,9 +63,9 @@ class Latest {
 
   template <class Archive>
   void serialize(Archive& archive) {
-    polyak::detail::serialize_value(archive, count_);
+    polyak::detail::serialize_value(archive, "count", count_);
     std::uint64_t size = static_cast<std::uint64_t>(average_.size());
-    polyak::detail::serialize_value(archive, size);
+    polyak::detail::serialize_value(archive, "size", size);
     polyak::detail::serialize_array(archive, "Latest", "average", average_, size);
   }
 

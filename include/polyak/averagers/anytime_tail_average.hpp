@@ -32,7 +32,7 @@ struct AnytimeGain {
 
     template <class Archive>
     void serialize(Archive& archive, unsigned int) {
-      detail::serialize_value(archive, squares);
+      detail::serialize_value(archive, "squares", squares);
     }
   };
   static constexpr std::string_view name = "polyak::AnytimeTailAverage";

@@ -225,7 +225,7 @@ class Average {
   template <class Archive, class Rest>
   void serialize_average(Archive& archive, const Rest& serialize_rest) {
     const auto serialize_state = [&](bool& begun, auto& layout, auto& shadow, [[maybe_unused]] auto& residue) {
-      detail::serialize_value(archive, begun);
+      detail::serialize_value(archive, "begun", begun);
       if (!begun) return;
       layout.serialize(archive, name_);
       detail::serialize_array(archive, name_, "average", shadow, layout.size());

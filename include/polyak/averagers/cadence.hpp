@@ -29,7 +29,7 @@ template <class Options>
 /// How many steps an averager has seen, how many of them it folded, and which is to fold next.
 class StepCount {
  public:
-  explicit StepCount(Cadence cadence) noexcept : every_(cadence.every), next_(cadence.first()) {}
+  explicit StepCount(Cadence cadence) noexcept : cadence_(cadence), next_(cadence.first()) {}
 
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
   [[nodiscard]] std::uint64_t folds() const noexcept { return folds_; }
@@ -40,23 +40,34 @@ class StepCount {
     ++steps_;
     if (!folded) return;
     ++folds_;
-    next_ += every_;
+    next_ += cadence_.every;
   }
   /// Counts a step whose fold was due and is left out.
   void count_missed() noexcept {
     ++steps_;
-    next_ += every_;
+    next_ += cadence_.every;
   }
 
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    for (std::uint64_t* const each : {&steps_, &folds_, &next_}) serialize_value(archive, *each);
+    serialize_value(archive, "steps", steps_);
+    serialize_value(archive, "folds", folds_);
+    serialize_value(archive, "next", next_);
+    if constexpr (is_loading<Archive>) {
+      if (keeps_options(archive)) next_ = after(steps_);
+    }
   }
 
  private:
+  /// The first step after that many which folds.
+  [[nodiscard]] std::uint64_t after(std::uint64_t steps) const noexcept {
+    const std::uint64_t first = cadence_.first();
+    return steps < first ? first : steps + cadence_.every - (steps - first) % cadence_.every;
+  }
+
   std::uint64_t steps_ = 0;
   std::uint64_t folds_ = 0;
-  std::uint64_t every_;
+  Cadence cadence_;
   std::uint64_t next_;
 };
 

@@ -113,9 +113,9 @@ class GainSequence {
     options().for_each_option(detail::OptionSerializer<Archive>{archive, Gain::name});
     GainSequence loaded = *this;
     loaded.count_.serialize(archive, 0);
-    for (double* const each : {&loaded.squares_, &loaded.age_, &loaded.start_mass_}) {
-      detail::serialize_value(archive, *each);
-    }
+    detail::serialize_value(archive, "squares", loaded.squares_);
+    detail::serialize_value(archive, "mean_age", loaded.age_);
+    detail::serialize_value(archive, "start_mass", loaded.start_mass_);
     detail::serialize_part(archive, "gain", loaded.state_);
     if constexpr (detail::is_loading<Archive>) *this = std::move(loaded);
   }

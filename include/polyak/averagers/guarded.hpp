@@ -152,12 +152,12 @@ class Guarded : private Averager {
   template <class Archive>
   void serialize(Archive& archive, unsigned int version) {
     constexpr std::string_view who = "polyak::Guarded";
-    detail::serialize_version(archive, who);
+    detail::serialize_version(archive, who, "guard");
     constexpr std::string_view rules[] = {"propagate", "skip", "raise"};
     detail::serialize_option(archive, who, "non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);
     const auto serialize_state = [&](std::uint64_t& skipped, bool& all_small) {
-      detail::serialize_value(archive, skipped);
-      detail::serialize_value(archive, all_small);
+      detail::serialize_value(archive, "skipped", skipped);
+      detail::serialize_value(archive, "all_small", all_small);
       Averager::serialize(archive, version);
     };
     detail::serialize_members<Archive>(serialize_state, skipped_, all_small_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -99,11 +100,20 @@ class Lawa : public Average<Shadow> {
     std::vector<Vector>& iterates = detail::is_loading<Archive> ? loaded : iterates_;
     this->serialize_average(archive, [&](std::size_t n) {
       std::uint64_t count = iterates.size();
-      detail::serialize_value(archive, count);
-      if (count > options_.window) detail::throw_damaged_size(name, "window", options_.window, count);
+      detail::serialize_value(archive, "iterates", count);
+      const bool any_window = detail::keeps_options(archive);
+      if (count > options_.window && !any_window) detail::throw_damaged_size(name, "window", options_.window, count);
       for (std::uint64_t i = 0; i < count; ++i) {
         if constexpr (detail::is_loading<Archive>) iterates.emplace_back();
         detail::serialize_array(archive, name, "iterate." + std::to_string(i), iterates[i], n);
+      }
+      if (any_window && count > 0) {
+        const auto oldest = static_cast<std::ptrdiff_t>(count_loaded.folds() % count);
+        std::rotate(iterates.begin(), iterates.begin() + oldest, iterates.end());
+        if (count > options_.window) {
+          iterates.erase(iterates.begin(), iterates.end() - static_cast<std::ptrdiff_t>(options_.window));
+        }
+        if (iterates.size() == options_.window) turn(iterates, count_loaded.folds());
       }
     });
     if constexpr (detail::is_loading<Archive>) {
@@ -133,6 +143,12 @@ class Lawa : public Average<Shadow> {
 
  private:
   using Vector = typename Base::vector_type;
+
+  /// From the oldest on, into the order in which a full window of so many folds is.
+  static void turn(std::vector<Vector>& iterates, std::uint64_t folds) noexcept {
+    std::rotate(iterates.begin(), iterates.end() - static_cast<std::ptrdiff_t>(folds % iterates.size()),
+                iterates.end());
+  }
   static constexpr std::string_view name = "polyak::Lawa";
 
   Options options_;
@@ -173,7 +189,10 @@ class Lawa<Shadow>::Fold {
   }
 
   void commit(Outcome&) const noexcept {
-    if (due_ && grows()) lawa_->iterates_.push_back(std::move(lawa_->spare_));
+    if (due_ && grows()) {
+      lawa_->iterates_.push_back(std::move(lawa_->spare_));
+      if (!grows()) turn(lawa_->iterates_, lawa_->count() + 1);  // of which the first may be another than 0
+    }
     lawa_->count_.count(due_);
     lawa_->begun_ |= due_;
   }

@@ -25,8 +25,8 @@ class BiasCorrection {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    serialize_value(archive, weight_);
-    serialize_value(archive, error_);
+    serialize_value(archive, "weight", weight_);
+    serialize_value(archive, "error", error_);
   }
 
  private:

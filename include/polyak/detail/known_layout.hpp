@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,15 +39,16 @@ class KnownLayout {
   template <class Archive>
   void serialize(Archive& archive, std::string_view who) {
     std::uint64_t count = shapes_.size();
-    serialize_value(archive, count);
+    serialize_value(archive, "blocks", count);
     constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
     for (std::uint64_t i = 0; i < count; ++i) {
       BlockShape shape;
       if constexpr (!is_loading<Archive>) shape = shapes_[i];
       std::uint64_t rows = shape.rows, cols = shape.cols;
-      serialize_value(archive, rows);
-      serialize_value(archive, cols);
-      serialize_value(archive, shape.row_major);
+      const std::string name = "blocks." + std::to_string(i);
+      serialize_value(archive, name + ".rows", rows);
+      serialize_value(archive, name + ".cols", cols);
+      serialize_value(archive, name + ".row_major", shape.row_major);
       if constexpr (is_loading<Archive>) {
         shape.rows = static_cast<std::size_t>(rows);
         shape.cols = static_cast<std::size_t>(cols);
@@ -55,6 +57,11 @@ class KnownLayout {
         shapes_.push_back(shape);
         size_ += shape.size();
       }
+    }
+    if constexpr (requires { archive.reshape(shapes_); }) {
+      if (!archive.reshape(shapes_)) return;  // as it is, but where parameters have other blocks by now
+      size_ = 0;
+      for (const BlockShape& shape : shapes_) size_ += shape.size();
     }
   }
 

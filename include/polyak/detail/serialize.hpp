@@ -27,6 +27,8 @@
 //     array(name, data, n), array_size(name, n)    is given each array as a whole; on loading, array_size throws where
 //                                                  there are fewer elements
 //     enter(name), leave()                         is told of the parts that an object is made of
+//     value(name, x), option(who, name, text),     is given everything else under its name too; on loading, option and
+//     type(who, name), differs(who, name, …)       type compare what they are given with what was saved
 //
 // A class writes its version, its name and its options, which must be those of the object that loads, and then its
 // state. It loads into locals and takes them over last, so that a state that breaks off leaves it as it was. The
@@ -53,9 +55,25 @@ void transfer(Archive& archive, T& x) {
   static_cast<void>(archive & x);
 }
 
-/// A bool, an integer, or a floating-point number.
+/// An archive that keeps everything under its name.
+template <class Archive>
+concept TakesNames = requires(Archive& archive, std::string_view name, std::uint64_t& x) { archive.value(name, x); };
+
+/// Calls f within a part of that name.
+template <class Archive, class F>
+void in_part([[maybe_unused]] Archive& archive, [[maybe_unused]] std::string_view name, const F& f) {
+  constexpr bool nests = requires {
+    archive.enter(name);
+    archive.leave();
+  };
+  if constexpr (nests) archive.enter(name);
+  f();
+  if constexpr (nests) archive.leave();
+}
+
+/// A bool, an integer, or a floating-point number, as bits.
 template <class Archive, class T>
-void serialize_value(Archive& archive, T& x) {
+void serialize_bits(Archive& archive, T& x) {
   if constexpr (std::same_as<T, bool>) {
     std::uint8_t byte = x ? 1 : 0;
     transfer(archive, byte);
@@ -80,6 +98,16 @@ void serialize_value(Archive& archive, T& x) {
   }
 }
 
+/// The same with its name, for an archive that keeps it.
+template <class Archive, class T>
+void serialize_value(Archive& archive, [[maybe_unused]] std::string_view name, T& x) {
+  if constexpr (TakesNames<Archive>) {
+    archive.value(name, x);
+  } else {
+    serialize_bits(archive, x);
+  }
+}
+
 template <class Archive>
 void serialize_text(Archive& archive, std::string& text) {
   std::uint64_t count = text.size();
@@ -97,9 +125,11 @@ void serialize_text(Archive& archive, std::string& text) {
 /// polyak that has it or not at all.
 inline constexpr std::uint32_t state_version = 4;
 
-/// Writes the version and the name of the class, or refuses others.
+/// Writes the version and the name of the class, or refuses others. An archive that keeps names keeps that of the class
+/// under `as`.
 template <class Archive>
-void serialize_version(Archive& archive, std::string_view who) {
+void serialize_version(Archive& archive, std::string_view who, [[maybe_unused]] std::string_view as = "class") {
+  if constexpr (TakesNames<Archive>) return archive.type(who, as);
   std::uint32_t version = state_version;
   transfer(archive, version);
   if (version != state_version) {
@@ -120,19 +150,35 @@ void serialize_version(Archive& archive, std::string_view who) {
       std::string(member).append(" must be ").append(saved).append(" as in the saved state, got ").append(present));
 }
 
+/// Whether an archive is told to go on with options other than those saved.
+template <class Archive>
+[[nodiscard]] bool keeps_options([[maybe_unused]] const Archive& archive) noexcept {
+  if constexpr (requires { archive.keeps_options(); }) return archive.keeps_options();
+  return false;
+}
+/// Throws std::invalid_argument for an option other than the saved one, unless the archive keeps options.
+template <class Archive>
+void refuse_option([[maybe_unused]] Archive& archive, std::string_view who, std::string_view member,
+                   std::string_view saved, std::string_view present) {
+  if constexpr (TakesNames<Archive>) return archive.differs(who, member, saved, present);
+  throw_other_option(who, member, saved, present);
+}
+
 /// Saves an option, or compares it with the saved one. Throws std::invalid_argument where they differ. A number or a
 /// function is told from another by its description; no function is asked anything.
 template <class Archive, class T>
 void serialize_option(Archive& archive, std::string_view who, std::string_view member, const T& value) {
   if constexpr (GivenAsFunction<T>) {
     serialize_option(archive, who, member, value.description());
+  } else if constexpr (TakesNames<Archive>) {
+    archive.option(who, member, to_text(value));
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
     std::string saved(value);
     serialize_text(archive, saved);
     if (saved != value) throw_other_option(who, member, saved, value);
   } else {
     T saved = value;
-    serialize_value(archive, saved);
+    serialize_bits(archive, saved);
     if (std::memcmp(&saved, &value, sizeof value) != 0) {
       throw_other_option(who, member, to_text(saved), to_text(value));
     }
@@ -198,6 +244,7 @@ void serialize_array(Archive& archive, std::string_view who, std::string_view na
   using Size = decltype(array.size());
   auto count = static_cast<std::uint64_t>(array.size());
   if constexpr (TakesArrays<Archive, T>) {
+    if constexpr (is_loading<Archive>) count = expected;  // where the archive may say nothing
     archive.array_size(name, count);
   } else {
     transfer(archive, count);
@@ -219,7 +266,7 @@ void serialize_array(Archive& archive, std::string_view who, std::string_view na
           array.resize(static_cast<Size>(room));
         }
       }
-      serialize_value(archive, array.data()[i]);
+      serialize_bits(archive, array.data()[i]);
     }
   }
 }
@@ -230,9 +277,9 @@ void serialize_member(Archive& archive, std::string_view who, std::string_view n
   if constexpr (requires { member.data(); }) {
     serialize_array(archive, who, name, member, n);
   } else if constexpr (requires { member.serialize(archive, 0u); }) {
-    member.serialize(archive, 0u);
+    in_part(archive, name, [&] { member.serialize(archive, 0u); });
   } else {
-    serialize_value(archive, member);
+    serialize_value(archive, name, member);
   }
 }
 
@@ -256,22 +303,18 @@ inline constexpr bool holds_nothing =
 /// A part of an object that may be of the user's own type.
 template <class Archive, class Part>
 void serialize_part(Archive& archive, std::string_view name, Part& part) {
-  constexpr bool nests = requires {
-    archive.enter(name);
-    archive.leave();
-  };
-  if constexpr (nests) archive.enter(name);
-  if constexpr (requires { part.serialize(archive, 0u); }) {
-    transfer(archive, part);  // so that the archive sees to a version number of the user's
-  } else if constexpr (requires { part.serialize(archive); }) {
-    part.serialize(archive);
-  } else {
-    static_assert(
-        holds_nothing<Part>,
-        "polyak: what is to be saved has serialize(archive, version) or serialize(archive), or holds nothing; "
-        "of an Averaged around an optimizer that has not, save averager() alone");
-  }
-  if constexpr (nests) archive.leave();
+  in_part(archive, name, [&] {
+    if constexpr (requires { part.serialize(archive, 0u); }) {
+      transfer(archive, part);  // so that the archive sees to a version number of the user's
+    } else if constexpr (requires { part.serialize(archive); }) {
+      part.serialize(archive);
+    } else {
+      static_assert(
+          holds_nothing<Part>,
+          "polyak: what is to be saved has serialize(archive, version) or serialize(archive), or holds nothing; "
+          "of an Averaged around an optimizer that has not, save averager() alone");
+    }
+  });
 }
 
 }  // namespace polyak::detail

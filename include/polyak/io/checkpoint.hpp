@@ -1,186 +1,446 @@
 #pragma once
 
+#include <Eigen/Core>
+
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
+#include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "polyak/io/detail/checkpoint_format.hpp"
-#include "polyak/io/detail/checkpoint_items.hpp"
-#include "polyak/io/detail/file_bytes.hpp"
-#include "polyak/io/detail/replacement_file.hpp"
+#include "polyak/detail/swap.hpp"
+#include "polyak/io/detail/archive.hpp"
+#include "polyak/io/detail/file.hpp"
+#include "polyak/io/detail/scalars.hpp"
+#include "polyak/io/detail/tensors.hpp"
 #include "polyak/io/named.hpp"
 #include "polyak/lanes.hpp"
 #include "polyak/parameters.hpp"
 
-/// Checkpoints: a training run in a file that is always whole. Not part of polyak.hpp, as it needs POSIX.
+/// Weights, averages and whole training runs in files of the safetensors format, that are always whole.
 ///
-///     polyak::save("run.polyak", polyak::named("weights", theta), polyak::named("opt", opt));
-///     polyak::load("run.polyak", polyak::named("weights", theta), polyak::named("opt", opt));
-///     polyak::load_average("run.polyak", "opt", theta);   // to ship; needs no optimizer
+///     polyak::save("run.safetensors", polyak::named("weights", theta), polyak::named("opt", opt));
+///     polyak::load("run.safetensors", polyak::named("weights", theta), polyak::named("opt", opt));
+///     polyak::load_average("run.safetensors", "opt", theta);   // to ship; needs no optimizer
 ///
-/// Every array is an entry of its own, with name, scalar and shape: "weights", "opt.optimizer.velocity",
-/// "opt.averager.0.average"; the blocks of a set are "weights.0", "weights.1", … The layout is that of
-/// detail/io/checkpoint_format.hpp.
+/// Every array is a tensor under its name, "weights", "opt.optimizer.velocity", "opt.averager.0.average", the blocks of
+/// a set "weights.0", "weights.1", …; everything else is a text in __metadata__. Matrices are in row-major order,
+/// whatever theirs is; the arrays inside an object have one dimension.
 ///
 /// What is wrong with a file is a std::runtime_error, what does not fit the objects a std::invalid_argument, what the
-/// system refuses a std::system_error.
+/// system refuses a std::system_error. Long, as every kind of thing that can be saved is here.
 
 namespace polyak {
 
+/// An argument of load: the objects go on with the options and parts that they have, and what is other in the file is
+/// told, a sentence each.
+struct OtherOptions {
+  std::vector<std::string> differences;
+};
+
+namespace detail {
+
+template <class T>
+concept TextItem = std::convertible_to<const T&, std::string_view>;
+/// Whole numbers, or enums, in a row.
+template <class T>
+concept IntegerArray = !ReadableParameters<T&> && !TextItem<T> && !EigenDense<T> && std::ranges::contiguous_range<T&> &&
+                       std::ranges::sized_range<T&> && FileScalar<std::ranges::range_value_t<T&>>;
+template <class T>
+concept ArrayItem = ReadableParameters<T&> || IntegerArray<T> || is_wide<std::remove_const_t<T>>;
+template <class T>
+concept Expression = EigenDense<T> && FloatingPoint<typename T::Scalar>;
+template <class T>
+concept ObjectItem = SerializableBy<T, StateSaver> && SerializableBy<T, StateLoader>;
+template <class T>
+concept Saveable = ArrayItem<T> || TextItem<T> || Textual<T> || Expression<T> || ObjectItem<T>;
+
+/// Whether what is loaded into a T outlives the call: an object that has a name, or a view.
+template <class T>
+inline constexpr bool keeps_what_is_loaded = std::is_lvalue_reference_v<T> || [] {
+  if constexpr (is_parameter_set<std::remove_cvref_t<T>>) {
+    return true;
+  } else if constexpr (Scalars<T>) {
+    return OutlivesCall<T>;
+  } else if constexpr (Blocks<T>) {
+    return OutlivesCall<std::ranges::range_value_t<T>>;
+  } else {
+    return std::ranges::borrowed_range<T>;
+  }
+}();
+
+/// Names for what has none: "weights" for parameters and "state" for the rest, "weights_2" the second time.
+struct ItemNames {
+  int weights = 0, states = 0;
+
+  /// Calls f(name, object) for what was given, with a name or without.
+  template <bool Loads, class T, class F>
+  void with(const Named<T>& given, const F& f) {
+    static_assert(Saveable<std::remove_cvref_t<T>>,
+                  "polyak: saved and loaded are parameters, numbers, enums, arrays of whole numbers, std::string, "
+                  "generators of random numbers, and classes with serialize");
+    static_assert(!Loads || keeps_what_is_loaded<T>,
+                  "polyak::load: what is loaded into a temporary is lost: name the object, or a view of it");
+    if constexpr (Saveable<std::remove_cvref_t<T>>) {
+      if constexpr (Loads && !std::is_lvalue_reference_v<T>) {
+        f(given.name, const_cast<T&>(given.object));  // a view, through which is written
+      } else {
+        f(given.name, given.object);
+      }
+    }
+  }
+  template <bool Loads, class T, class F>
+    requires(!is_named<std::remove_cvref_t<T>>)
+  void with(T&& given, const F& f) {
+    constexpr bool parameters = ReadableParameters<T> || Expression<std::remove_cvref_t<T>>;
+    const int number = ++(parameters ? weights : states);
+    const std::string name = (parameters ? "weights" : "state") + (number == 1 ? "" : '_' + std::to_string(number));
+    with<Loads>(Named<T>{name, std::forward<T>(given)}, f);
+  }
+};
+
+/// Calls f(name, block, dimensions) for each array that an item is made of; of the blocks of a set, which are named
+/// "weights.0", "weights.1", …, those of one column have one dimension.
+template <ArrayItem T, class F>
+void for_each_array(const std::string& name, T& item, std::string_view who, const F& f) {
+  if constexpr (ReadableParameters<T&>) {
+    for (std::size_t i = 0; i < count_blocks(item); ++i) {
+      const auto block = block_at(item, i, who);
+      f(Scalars<T&> ? name : name + '.' + std::to_string(i), block, dimensions_of<T&>(block.shape));
+    }
+  } else if constexpr (IntegerArray<T>) {
+    using Element = std::remove_reference_t<std::ranges::range_reference_t<T&>>;
+    const std::size_t n = std::ranges::size(item);
+    f(name, Block<Element>{std::ranges::data(item), {n, 1, false}}, Dimensions{n});
+  } else {
+    f(name, Block<T>{&item, {1, 1, false}}, Dimensions{});
+  }
+}
+
+template <class T>
+void save_item(TensorWriter& file, const std::string& name, T& item) {
+  using Item = std::remove_const_t<T>;
+  require_nothing_swapped(item);
+  const auto add = [&](auto& arrays, const std::shared_ptr<const void>& owner) {
+    for_each_array(name, arrays, file.name().who, [&](const std::string& of, const auto& block, const auto& shape) {
+      file.add(of, Block<const std::remove_cvref_t<decltype(*block.data)>>{block.data, block.shape}, shape, owner);
+    });
+  };
+  if constexpr (Expression<Item>) {
+    if constexpr (EigenMemory<Item>) {
+      if (is_contiguous(item)) return add(item, nullptr);
+    }
+    const auto evaluated = std::make_shared<const typename Item::PlainObject>(item);
+    add(*evaluated, evaluated);
+  } else if constexpr (ArrayItem<T>) {
+    add(item, nullptr);
+  } else if constexpr (Textual<Item>) {
+    file.add_text(name, text_of<Item>(item));
+  } else if constexpr (TextItem<Item>) {
+    file.add_text(name, std::string(std::string_view(item)));
+  } else {
+    StateSaver saver(file, name);
+    const_cast<Item&>(item).serialize(saver, 0u);  // which only reads while it saves
+  }
+}
+
+/// Where the scalars of a tensor lie, which must be such and fit the block. Throws std::invalid_argument.
+template <FileScalar T>
+[[nodiscard]] const std::byte* scalars_for(const TensorFile& file, const std::string& name, const BlockShape& shape) {
+  const Tensor& tensor = file.tensor(name);
+  Dimensions dimensions = tensor.shape;
+  bool good = tensor.dtype == dtype_of<T>();
+  if constexpr (is_wide<T>) {
+    const auto note = file.texts().find(name + std::string(note_suffix));
+    good = good && note != file.texts().end() && note->second == note_of<T>() && !dimensions.empty() &&
+           dimensions.back() == bytes_in_file<T>;
+    if (good) dimensions.pop_back();
+  }
+  if (!good || !fits(dimensions, shape)) {
+    std::string what = to_text(name, tensor) + " must be ";
+    what.append(is_wide<T> ? note_of<T>() : dtype_of<T>()).append(", ").append(std::to_string(shape.rows));
+    file.name().misfit(what + " x " + std::to_string(shape.cols) + ", as what it is loaded into");
+  }
+  return file.scalars(tensor);
+}
+
+/// Parameters into which of the file's what fits is loaded; the rest stays, and is told.
+template <ReadableParameters P>
+[[nodiscard]] std::function<void()> prepare_reshaped(const TensorFile& file, const std::string& name, P& params,
+                                                     Differences& differences) {
+  using Scalar = scalar_of<P&>;
+  std::vector<std::function<void()>> commits;
+  Reshaped all;
+  bool same = true;
+  for_each_array(name, params, file.name().who, [&](const std::string& of, const auto& block, const auto& dimensions) {
+    all.present.push_back(block.shape);
+    for (const Scalar x : block.flat()) all.weights.push_back(static_cast<double>(x));
+    const auto place = file.tensors().find(of);
+    if (place == file.tensors().end()) {
+      differences.told.push_back('"' + of + "\" is not in the file");
+      same = false;
+      return;
+    }
+    const Dimensions& saved = place->second.shape;
+    BlockShape shape = block.shape;
+    if (saved.size() == dimensions.size() && saved != dimensions) {
+      differences.told.push_back('"' + of + "\" was " + to_text(saved) + ", is " + to_text(dimensions));
+      shape = shape.cols == 1 ? BlockShape{saved[0], 1, shape.row_major}
+                              : BlockShape{saved.size() == 2 ? saved[0] : 1, saved.back(), shape.row_major};
+      same = false;
+    }
+    all.saved.push_back(shape);
+    std::vector<Scalar> loaded(shape.size());
+    decode_block<Scalar>(scalars_for<Scalar>(file, of, shape), {}, {loaded.data(), shape});
+    commits.push_back(
+        [loaded = std::move(loaded), shape, block] { copy_common(loaded.data(), shape, block.data, block.shape); });
+  });
+  for (std::size_t i = all.present.size(); Blocks<P&>; ++i) {
+    const auto left_out = file.tensors().find(name + '.' + std::to_string(i));
+    if (left_out == file.tensors().end()) break;
+    differences.told.push_back('"' + left_out->first + "\" is left out");
+    const Dimensions& saved = left_out->second.shape;
+    all.saved.push_back({saved.empty() ? 1 : saved[0], saved.size() == 2 ? saved[1] : 1, false});
+    same = false;
+  }
+  all.changed = !same;
+  differences.reshaped.push_back(std::move(all));
+  return [commits = std::move(commits)] {
+    for (const auto& commit : commits) commit();
+  };
+}
+
+template <class T>
+concept ResizableIntegers = IntegerArray<T> && requires(T& vector) { vector.resize(1u); };
+template <class T>
+concept WritableBlocks = ReadableParameters<T&> && !std::is_const_v<element_t<T&>>;
+
+/// Does all that can throw, and returns what cannot: what puts the loaded into its place.
+template <class T>
+[[nodiscard]] std::function<void()> prepare_item(const TensorFile& file, const std::string& name, T& item,
+                                                 Differences* differences) {
+  require_nothing_swapped(item);
+  if constexpr (WritableBlocks<T>) {
+    if (differences) return prepare_reshaped(file, name, item, *differences);
+  }
+  if constexpr (ArrayItem<T> && !ResizableIntegers<T>) {
+    std::vector<std::function<void()>> commits;
+    for_each_array(name, item, file.name().who, [&](const std::string& of, const auto& block, const auto&) {
+      using Scalar = std::remove_reference_t<decltype(*block.data)>;
+      static_assert(!std::is_const_v<Scalar>, "polyak: what is loaded into must not be const");
+      if constexpr (!std::is_const_v<Scalar>) {
+        const std::byte* const from = scalars_for<Scalar>(file, of, block.shape);
+        commits.push_back([from, block] { decode_block(from, {}, block); });
+      }
+    });
+    const std::string next = name + '.' + std::to_string(commits.size());
+    if (Blocks<T&> && file.tensors().contains(next)) {
+      file.misfit_listing('"' + name + "\" must have as many blocks as were saved, got " +
+                          std::to_string(commits.size()));
+    }
+    return [commits = std::move(commits)] {
+      for (const auto& commit : commits) commit();
+    };
+  } else {
+    static_assert(!std::is_const_v<T>, "polyak: what is loaded into must not be const");
+    static_assert(
+        std::is_copy_constructible_v<T> && std::is_nothrow_move_constructible_v<T>,
+        "polyak: to be loaded whole or not at all, an object must be copyable, and movable without exceptions");
+    const auto copy = std::make_shared<T>(item);
+    if constexpr (IntegerArray<T>) {
+      copy->resize(length_of(file.tensor(name)));
+      for_each_array(name, *copy, file.name().who, [&](const std::string& of, const auto& block, const auto&) {
+        decode_block(scalars_for<std::ranges::range_value_t<T&>>(file, of, block.shape), {}, block);
+      });
+    } else if constexpr (Textual<T>) {
+      if (const std::string& text = file.text(name); !read_text(text, *copy)) {
+        file.name().misfit('"' + name + "\" must be what it is loaded into, got \"" + text.substr(0, 100) + '"');
+      }
+    } else {
+      TensorWriter unused(file.name());
+      StateSaver(unused, name) & item;  // throws while an average in it is swapped in, which the copy cannot tell
+      StateLoader loader(file, name, differences);
+      copy->serialize(loader, 0u);
+      loader.finish();
+    }
+    return [copy, &item] {
+      if constexpr (std::is_nothrow_move_assignable_v<T>) {
+        item = std::move(*copy);
+      } else {  // as what holds a lambda
+        std::destroy_at(&item);
+        std::construct_at(&item, std::move(*copy));
+      }
+    };
+  }
+}
+
+template <class... Objects>
+void load_all(const std::filesystem::path& path, OtherOptions* other, Objects&&... objects) {
+  static_assert(sizeof...(Objects) > 0, "polyak::load: there is nothing to load");
+  TensorFile file({"polyak::load", path.string()});
+  file.read_data();
+  std::vector<std::string> told;
+  Differences differences{told};
+  std::vector<std::function<void()>> commits;
+  for (const bool parameters : {true, false}) {  // which objects may have to know of
+    ItemNames names;
+    const auto prepare = [&]<class T>(const std::string& name, T& object) {
+      if (parameters == ReadableParameters<T&>) {
+        commits.push_back(prepare_item(file, name, object, other ? &differences : nullptr));
+      }
+    };
+    (names.with<true>(std::forward<Objects>(objects), prepare), ...);
+  }
+  for (const auto& commit : commits) commit();
+  if (other) other->differences = std::move(told);
+}
+
+}  // namespace detail
+
 /// Writes objects into one file, which takes the place of `path` whole, after it has reached the disk: at whatever
 /// moment the process is killed or the machine stops, `path` is the old file or the new one. A link is followed;
-/// permissions of the old file are kept. Objects are parameters of any kind, classes with serialize (all of polyak's),
-/// numbers and std::string, named or not: parameters without a name are "weights", "weights_2", …, others "state",
-/// "state_2", …
+/// permissions of the old file are kept.
 ///
-/// O(bytes), with 64 KiB of memory. Throws std::invalid_argument for names that are equal or have a dot,
-/// std::logic_error while an average of one of them is swapped in (weights alone cannot tell); on any error the old
+/// @param objects parameters of any kind and Eigen expressions, which are evaluated; classes with serialize (all of
+/// polyak's); numbers, enums, bool, arrays of whole numbers, texts, generators of random numbers. Each is named, or
+/// without a name "weights", "weights_2", … if it is parameters, else "state", "state_2", … A long double is kept as 16
+/// bytes; a text beside it, "<name>.scalar", says so. What a class of one's own hands to `array` must stay where it is
+/// until save returns.
+/// @throws std::invalid_argument for names that are equal or cannot be names (empty, of more than 1000 characters or
+/// with a control one, "__metadata__", "polyak.…"), std::logic_error while an
+/// average of one of the objects is swapped in (weights alone cannot tell), std::system_error. On any error the old
 /// file is left as it is, and no other, but for one in the very end: that the directory cannot be brought to the disk.
+///
+/// O(bytes), with 64 KiB of memory.
 template <class... Objects>
 void save(const std::filesystem::path& path, const Objects&... objects) {
   static_assert(sizeof...(Objects) > 0, "polyak::save: there is nothing to save");
-  constexpr std::string_view who = "polyak::save";
-  const detail::FileName name{who, path.string()};
+  detail::TensorWriter file({"polyak::save", path.string()});
   detail::ItemNames names;
-  const std::tuple items{detail::item_of(objects, names, name)...};
-  detail::ReplacementFile file(path, who);
-  detail::CheckpointWriter writer(file);
-  std::apply([&](const auto&... item) { (detail::save_item(writer, who, item), ...); }, items);
-  writer.finish();
-  file.commit();
+  std::vector<std::string> all, with_parts;
+  const auto save = [&]<class T>(const std::string& name, T& object) {
+    detail::save_item(file, name, object);
+    all.push_back(name);
+    if constexpr (detail::Blocks<T&> || !(detail::ArrayItem<T> || detail::Expression<T> || detail::TextItem<T> ||
+                                          detail::Textual<std::remove_const_t<T>>)) {
+      with_parts.push_back(name + '.');
+    }
+  };
+  (names.with<false>(objects, save), ...);
+  for (const std::string& prefix : with_parts) {
+    for (const std::string& name : all) {
+      if (name.starts_with(prefix)) file.name().misfit('"' + name + "\" must not begin as the parts of another do");
+    }
+  }
+  file.write(path);
 }
 
-/// Loads objects from a file that save wrote, under the names they have in it: all of them, or none. First the whole
-/// file is read and verified; then everything is loaded into copies, which take the places of the objects when nothing
-/// can fail any more. Scalars and shapes must be those saved. Entries that belong to none of the names are left alone,
-/// so that weights can be loaded without their optimizer.
+/// Loads objects from a file, under the names they have in it: all of them, or none. First the whole file is read and
+/// checked, one that polyak wrote by its checksum; then everything is loaded into copies, which take the places of the
+/// objects when nothing can fail any more. What belongs to none of the names is left alone, so that weights are loaded
+/// without their optimizer, and a part of an object by its name: named("opt.optimizer", adam).
 ///
-/// O(bytes); takes the memory of the file, and of a copy of the objects that are not parameters. Throws
-/// std::runtime_error for a file that is damaged in any way, std::invalid_argument for an entry that is missing, left
-/// over or does not fit, or an option other than that saved, std::logic_error while an average of one of them is
-/// swapped in; then nothing has changed.
+/// Scalars and options must be those saved. A matrix is loaded into one of its shape; a tensor that is flat but for
+/// dimensions of 1, or has none, or more than two, into a row or a column of as many numbers. A std::vector of whole
+/// numbers takes the size that was saved.
+///
+/// @throws std::runtime_error for a file that is damaged, std::invalid_argument for what is missing, left over or does
+/// not fit, std::logic_error while an average of one of the objects is swapped in; then nothing has changed.
+///
+/// O(bytes); takes the memory of the file, and of a copy of the objects that are not parameters.
 template <class... Objects>
 void load(const std::filesystem::path& path, Objects&&... objects) {
-  static_assert(sizeof...(Objects) > 0, "polyak::load: there is nothing to load");
-  const detail::FileName name{"polyak::load", path.string()};
-  detail::ItemNames names;
-  const std::tuple items{detail::item_of(objects, names, name)...};
-  const detail::FileBytes bytes(name, detail::checkpoint_format::magic, detail::checkpoint_format::what);
-  const detail::Checkpoint file = detail::read_checkpoint(name, bytes.get());
-  auto pending =
-      std::apply([&](const auto&... item) { return std::tuple{detail::prepare_item(file, item)...}; }, items);
-  std::apply([](auto&... item) { (item.commit(), ...); }, pending);
+  detail::load_all(path, nullptr, std::forward<Objects>(objects)...);
+}
+/// The same into objects that are made with other options: the state goes on and their own options hold, as a longer
+/// schedule, another decay or a setting that was changed while training. An averager, or a guard of one, that is not in
+/// the file starts anew, and counts its steps from here; an array that is not is zero. Parameters may have other
+/// blocks, or larger or smaller ones: what both have in common, from the upper left corner on, is loaded, the rest
+/// stays; in the state of an optimizer of those parameters the rest is zero, in averages it is the weights. What
+/// differs is told in `other`, a sentence each.
+template <class... Objects>
+void load(const std::filesystem::path& path, OtherOptions& other, Objects&&... objects) {
+  detail::load_all(path, &other, std::forward<Objects>(objects)...);
 }
 
-/// An entry of a checkpoint.
+/// A tensor of a file, or a text beside them.
 struct EntryInfo {
   std::string name;
-  std::string scalar;  ///< "float64", "float32", "float16", "bfloat16", "float80", "uint64", …; "state", "text"
-  BlockShape shape;
-  EntryRole role;
+  std::string dtype;               ///< as the format names it: "F32"; "text" of a text
+  std::vector<std::size_t> shape;  ///< none of a text
+  std::string text;                ///< that of a text
 };
 
-/// What is in a checkpoint, in its order. Reads and verifies all of it, and throws as load does.
+/// What is in a file, in the order of the names, tensors first. Reads the header alone, and throws as load does.
 [[nodiscard]] inline std::vector<EntryInfo> entries(const std::filesystem::path& path) {
-  const detail::FileName name{"polyak::entries", path.string()};
-  const detail::FileBytes bytes(name, detail::checkpoint_format::magic, detail::checkpoint_format::what);
-  const detail::Checkpoint file = detail::read_checkpoint(name, bytes.get());
+  const detail::TensorFile file({"polyak::entries", path.string()});
   std::vector<EntryInfo> result;
-  result.reserve(file.entries().size());
-  for (const detail::CheckpointEntry& entry : file.entries()) {
-    result.push_back({std::string(entry.name), detail::to_text(entry.type), entry.shape, entry.role});
-  }
+  for (const auto& [name, tensor] : file.tensors()) result.push_back({name, tensor.dtype, tensor.shape, {}});
+  for (const auto& [name, text] : file.texts()) result.push_back({name, "text", {}, text});
   return result;
 }
 
 namespace detail {
 
-/// The scalars of an entry into parameters of as many, rounded where their scalar is narrower.
+/// The numbers of a tensor into parameters of as many, rounded where their scalar is narrower.
 template <FloatingPoint From, class P>
-void decode_into(const CheckpointEntry& entry, P& params, std::string_view who) {
-  for_each_block(params, who, [&](std::size_t offset, auto target) {
-    constexpr std::size_t width = size_of(scalar_type_of<From>());
-    const std::byte* from = entry.data.data() + offset * width;
-    constexpr std::size_t stretch = 256;
-    From some[stretch];
-    for (std::size_t i = 0; i < target.size(); i += stretch) {
-      const std::size_t n = std::min(stretch, target.size() - i);
-      decode(from + i * width, n, some);
+void round_into(const TensorFile& file, const Tensor& tensor, P& params) {
+  for_each_block(params, file.name().who, [&](std::size_t offset, auto target) {
+    const std::byte* from = file.scalars(tensor) + offset * bytes_in_file<From>;
+    From some[256];
+    for (std::size_t i = 0; i < target.size(); i += std::size(some)) {
+      const std::size_t n = std::min(std::size(some), target.size() - i);
+      decode(from + i * bytes_in_file<From>, n, some);
       lanes::copy(target.data() + i, some, n);
     }
   });
 }
 
-template <class P>
-void decode_any_into(const Checkpoint& file, const CheckpointEntry& entry, P& params) {
-  const std::string_view who = file.name().who;
-  if (const std::size_t n = ShapesOf(params, who).size(); n != entry.size()) {
-    file.name().misfit(to_text(entry) + " must have as many numbers as what it is loaded into, " + std::to_string(n));
-  }
-  switch (entry.type) {
-    case ScalarType::float64:
-      return decode_into<double>(entry, params, who);
-    case ScalarType::float32:
-      return decode_into<float>(entry, params, who);
-    case ScalarType::float16:
-      return decode_into<Eigen::half>(entry, params, who);
-    case ScalarType::bfloat16:
-      return decode_into<Eigen::bfloat16>(entry, params, who);
-    default:
-      if (entry.type == scalar_type_of<long double>()) return decode_into<long double>(entry, params, who);
-      file.name().misfit(to_text(entry) + " must have a scalar that weights can have");
-  }
-}
-
 }  // namespace detail
-
-/// Reads one entry by its full name, such as "opt.averager.0.average", into parameters of its scalar and its shape; an
-/// array out of the state of an object, which is a column there, into any of its size, a set as well. Verifies the
-/// whole file first, and throws as load does.
-template <Parameters P>
-void load_entry(const std::filesystem::path& path, std::string_view entry_name, P&& into) {
-  const detail::FileName name{"polyak::load_entry", path.string()};
-  const detail::FileBytes bytes(name, detail::checkpoint_format::magic, detail::checkpoint_format::what);
-  const detail::Checkpoint file = detail::read_checkpoint(name, bytes.get());
-  const detail::CheckpointEntry& entry = file.get(entry_name);
-  if (constexpr auto type = detail::scalar_type_of<scalar_of<P>>(); entry.type != type) {
-    name.misfit(detail::to_text(entry) + " must be " + detail::to_text(type) + ", as what it is loaded into");
-  }
-  if (const detail::ShapesOf layout(into, name.who);
-      entry.role == EntryRole::value && layout.blocks() == 1 && !detail::same_shape(entry.shape, layout.shape(0))) {
-    name.misfit(detail::to_text(entry) + " must be " + detail::to_text(layout.shape(0)) +
-                ", as what it is loaded into");
-  }
-  detail::decode_any_into(file, entry, into);
-}
 
 /// Reads the average out of the object saved under a name, or of a part of it ("opt.averager.1"), without the object:
 /// into parameters of its size, in storage order, rounded to their scalar; a Compensated one without its residue. Of an
 /// Averaged with several averagers name one ("opt.averager.1"): those without an average yet do not count.
-/// Verifies the whole file first, and throws as load does; std::invalid_argument, which names the entries there are,
-/// where the name is that of weights, where there is no average yet, or more than one. Sparse models keep their
-/// averages in another form: load the model.
-template <Parameters P>
+///
+/// Checks the whole file first, and throws as load does; std::invalid_argument, which names the tensors there are,
+/// where there is no average of that name yet, or more than one. Sparse models keep their averages in another form:
+/// load the model.
+template <ReadableParameters P>
+  requires detail::keeps_what_is_loaded<P>
 void load_average(const std::filesystem::path& path, std::string_view object_name, P&& into) {
-  const detail::FileName name{"polyak::load_average", path.string()};
-  const detail::FileBytes bytes(name, detail::checkpoint_format::magic, detail::checkpoint_format::what);
-  const detail::Checkpoint file = detail::read_checkpoint(name, bytes.get());
-  const detail::CheckpointEntry* average = nullptr;
-  for (const detail::CheckpointEntry* const entry : file.with_prefix(std::string(object_name) + '.')) {
-    if (entry->role != EntryRole::average) continue;
-    if (average) file.misfit_listing("there are several averages in \"" + std::string(object_name) + '"');
-    average = entry;
+  detail::TensorFile file({"polyak::load_average", path.string()});
+  file.read_data();
+  const std::string object(object_name), prefix = object + '.';
+  const std::pair<const std::string, detail::Tensor>* average = nullptr;
+  for (const auto& entry : file.tensors()) {
+    if (!entry.first.starts_with(prefix) || !entry.first.ends_with(".average")) continue;
+    if (average) file.misfit_listing("there are several averages in \"" + object + '"');
+    average = &entry;
   }
-  if (!average) file.misfit_listing("there is no average in \"" + std::string(object_name) + '"');
-  if (average->size() == 0) file.misfit_listing("the average in \"" + std::string(object_name) + "\" is empty");
-  detail::decode_any_into(file, *average, into);
+  if (!average) file.misfit_listing("there is no average in \"" + object + '"');
+  const detail::Tensor& tensor = average->second;
+  const std::size_t n = detail::ShapesOf(into, file.name().who).size();
+  const auto try_as = [&]<class From>(From) {
+    if (tensor.dtype != detail::dtype_of<From>() || tensor.end - tensor.begin != n * detail::bytes_in_file<From>) {
+      return false;
+    }
+    detail::round_into<From>(file, tensor, into);
+    return true;
+  };
+  if (try_as(double{}) || try_as(float{}) || try_as(Eigen::half{}) || try_as(Eigen::bfloat16{})) return;
+  const auto note = file.texts().find(average->first + std::string(detail::note_suffix));
+  const bool is_wide = note != file.texts().end() && note->second == detail::note_of<long double>();
+  if (is_wide && try_as(static_cast<long double>(0))) return;
+  file.name().misfit(detail::to_text(average->first, tensor) + " must be " + std::to_string(n) +
+                     " numbers, as what it is loaded into");
 }
 
 }  // namespace polyak

@@ -1,9 +1,7 @@
 #pragma once
 
-#include <concepts>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace polyak {
@@ -12,7 +10,7 @@ namespace polyak {
 template <class T>
 struct Named {
   std::string name;
-  T object;  ///< a reference, or a view that was handed over as a temporary
+  T object;  ///< a reference, or what was handed over as a temporary
 };
 
 /// named("weights", theta): refers to theta, which must outlive the call it is made for.

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -8,187 +10,190 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "polyak/io/detail/file_bytes.hpp"
-#include "polyak/io/detail/file_error.hpp"
-#include "polyak/io/detail/matrix_order.hpp"
-#include "polyak/io/detail/replacement_file.hpp"
-#include "polyak/io/detail/scalar_type.hpp"
+#include "polyak/io/detail/file.hpp"
+#include "polyak/io/detail/scalars.hpp"
 #include "polyak/parameters.hpp"
 
-/// Weights and averages as NumPy arrays, in the NPY format 1.0. Not part of polyak.hpp, as it needs POSIX.
+/// Weights and averages as NumPy arrays: reads the NPY formats 1.0, 2.0 and 3.0, writes 1.0.
 ///
 ///     polyak::save_npy("average.npy", opt.average());
 ///     polyak::load_npy("average.npy", theta);
 
 namespace polyak {
 
+/// What the header of an array says.
+struct NpyInfo {
+  std::string dtype;               ///< "<f8"
+  std::vector<std::size_t> shape;  ///< as NumPy has it
+  bool fortran_order = false;
+};
+
 namespace detail {
 
-namespace npy_format {
-inline constexpr std::string_view magic{"\x93NUMPY\x01\x00", 8};
-inline constexpr std::string_view what = "an array of NumPy in the NPY format 1.0";
-inline constexpr std::size_t alignment = 64;
-}  // namespace npy_format
+inline constexpr std::string_view npy_magic = "\x93NUMPY";
 
-/// "f8": kind and bytes. The 16 bytes of f16 are a long double of the machine.
+/// Kind and bytes: "f8". The 16 bytes of f16 are a long double of the machine.
 template <FloatingPoint T>
-[[nodiscard]] constexpr std::string_view npy_type() {
+[[nodiscard]] constexpr std::string_view npy_type() noexcept {
   static_assert(!std::same_as<T, Eigen::bfloat16>,
                 "polyak: the NPY format has no bfloat16; save float, or a .safetensors file");
-  constexpr std::size_t bytes = size_of(scalar_type_of<T>());
-  return bytes == 2 ? "f2" : bytes == 4 ? "f4" : bytes == 8 ? "f8" : "f16";
+  return bytes_in_file<T> == 2 ? "f2" : bytes_in_file<T> == 4 ? "f4" : bytes_in_file<T> == 8 ? "f8" : "f16";
 }
 
 /// What comes before the scalars, byte for byte as NumPy 1.24 has it.
-[[nodiscard]] inline std::string npy_head(std::string_view type, bool fortran_order,
-                                          std::span<const std::size_t> dimensions) {
+[[nodiscard]] inline std::string npy_head(std::string_view type, bool fortran_order, const Dimensions& shape) {
   std::string header = "{'descr': '<";
   header.append(type).append("', 'fortran_order': ").append(fortran_order ? "True" : "False");
-  header.append(", 'shape': ").append(tuple_text(dimensions)).append(", }");
-  const std::size_t before = npy_format::magic.size() + 2;
-  header.append(npy_format::alignment - (before + header.size() + 1) % npy_format::alignment, ' ');
-  header += '\n';
-  std::string head(npy_format::magic);
-  const auto length = static_cast<std::uint16_t>(header.size());
-  head += static_cast<char>(length & 255);
-  head += static_cast<char>(length >> 8);
+  header.append(", 'shape': ").append(to_text(shape)).append(", }");
+  header.append(64 - (npy_magic.size() + 4 + header.size() + 1) % 64, ' ').append("\n");
+  std::string head(npy_magic);
+  for (const std::size_t byte : {std::size_t{1}, std::size_t{0}, header.size() & 255, header.size() >> 8}) {
+    head += static_cast<char>(byte);
+  }
   return head + header;
 }
 
-struct NpyArray {
-  std::string type;  ///< "f8"
-  bool big_endian = false;
-  bool fortran_order = false;
-  std::vector<std::size_t> dimensions;
-  std::span<const std::byte> data;
-};
-
-/// Reads the header: a Python dictionary of a text, a truth value and a tuple of numbers.
+/// Reads a Python dictionary of a text, a truth value and a tuple of numbers.
 class NpyHeader {
  public:
-  NpyHeader(const FileName& name, std::string_view text, std::size_t offset)
-      : name_(name), text_(text), offset_(offset) {}
+  NpyHeader(const FileName& name, std::string_view text) : name_(name), text_(text) {}
 
-  [[nodiscard]] NpyArray parse() {
-    NpyArray array;
-    unsigned seen = 0;
+  [[nodiscard]] NpyInfo parse() {
+    NpyInfo info;
+    bool has_type = false, has_order = false, has_shape = false;
     expect('{');
     while (!accept('}')) {
       const std::string_view key = quoted();
       expect(':');
-      const unsigned bit = key == "descr" ? 1u : key == "fortran_order" ? 2u : key == "shape" ? 4u : 0u;
-      if (bit == 0) fail("must have the keys descr, fortran_order and shape, got \"" + std::string(key) + '"');
-      if ((seen & bit) != 0) fail("must have each key once, got a second \"" + std::string(key) + '"');
-      seen |= bit;
-      if (bit == 1) read_type(array);
-      if (bit == 2) array.fortran_order = truth();
-      if (bit == 4) array.dimensions = tuple();
-      if (!accept(',')) {
-        expect('}');
-        break;
-      }
+      bool* const has = key == "descr" ? &has_type : key == "fortran_order" ? &has_order : &has_shape;
+      if (has == &has_shape && key != "shape") fail("must have no other keys, got \"" + std::string(key) + '"');
+      if (std::exchange(*has, true)) fail("must have each key once, got a second \"" + std::string(key) + '"');
+      if (has == &has_type) info.dtype = quoted();
+      if (has == &has_order) info.fortran_order = truth();
+      if (has == &has_shape) info.shape = tuple();
+      if (accept(',')) continue;
+      expect('}');
+      break;
     }
-    if (seen != 7) fail("must have the keys descr, fortran_order and shape, and lacks one");
     skip_spaces();
-    if (at_ != text_.size()) fail("must end after its dictionary, and does not");
-    return array;
+    if (!text_.empty()) fail("must end after its dictionary, and does not");
+    if (!has_type || !has_order || !has_shape) fail("must have the keys descr, fortran_order and shape, and lacks one");
+    return info;
   }
 
  private:
-  void read_type(NpyArray& array) {
-    const std::string_view type = quoted();
-    if (type.size() < 2 || (type[0] != '<' && type[0] != '>')) {
-      fail("must have a descr of one number, with its byte order, got \"" + std::string(type) + '"');
-    }
-    array.big_endian = type[0] == '>';
-    array.type = type.substr(1);
-  }
   [[nodiscard]] std::string_view quoted() {
     skip_spaces();
-    const char quote = at_ < text_.size() ? text_[at_] : '\0';
-    if (quote != '\'' && quote != '"') fail("must have a text in quotes, and has none");
-    const std::size_t end = text_.find(quote, at_ + 1);
-    if (end == std::string_view::npos) fail("must have a text in quotes, and has none");
-    const std::string_view result = text_.substr(at_ + 1, end - at_ - 1);
-    at_ = end + 1;
+    const std::size_t end = text_.empty() ? std::string_view::npos : text_.find(text_[0], 1);
+    if (end == std::string_view::npos || (text_[0] != '\'' && text_[0] != '"')) fail("must have a text in quotes");
+    const std::string_view result = text_.substr(1, end - 1);
+    text_.remove_prefix(end + 1);
     return result;
   }
   [[nodiscard]] bool truth() {
     skip_spaces();
-    for (const std::string_view word : {"True", "False"}) {
-      if (!text_.substr(at_).starts_with(word)) continue;
-      at_ += word.size();
-      return word == "True";
-    }
-    fail("must have True or False, and has neither");
+    const std::string_view word = text_.starts_with("True") ? "True" : "False";
+    if (!text_.starts_with(word)) fail("must have True or False");
+    text_.remove_prefix(word.size());
+    return word == "True";
   }
-  [[nodiscard]] std::vector<std::size_t> tuple() {
-    std::vector<std::size_t> result;
+  [[nodiscard]] Dimensions tuple() {
+    Dimensions result;
     expect('(');
     while (!accept(')')) {
       result.push_back(number());
-      if (!accept(',')) {
-        if (result.size() == 1) fail("must have a tuple as its shape, and has a number");
-        expect(')');
-        break;
-      }
+      if (accept(',')) continue;
+      if (result.size() == 1) fail("must have a tuple as its shape, and has a number");
+      expect(')');
+      break;
     }
     return result;
   }
   [[nodiscard]] std::size_t number() {
-    const auto is_digit = [&] { return at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; };
-    if (!is_digit()) fail("must have a number, and has none");
-    std::size_t result = 0;
-    for (; is_digit(); ++at_) {
-      const auto digit = static_cast<std::size_t>(text_[at_] - '0');
-      if (result > (std::numeric_limits<std::size_t>::max() - digit) / 10) fail("has a number that is too large");
+    skip_spaces();
+    constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+    std::size_t result = 0, digits = 0;
+    for (; digits < text_.size() && text_[digits] >= '0' && text_[digits] <= '9'; ++digits) {
+      const auto digit = static_cast<std::size_t>(text_[digits] - '0');
+      if (result > (most - digit) / 10) fail("has a number that is too large");
       result = 10 * result + digit;
     }
+    if (digits == 0) fail("must have a number");
+    text_.remove_prefix(digits);
+    accept('L');  // as Python 2 wrote them
     return result;
   }
   void skip_spaces() noexcept {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
+    const std::size_t first = text_.find_first_not_of(" \t\r\n");
+    text_.remove_prefix(std::min(first, text_.size()));
   }
-  [[nodiscard]] bool accept(char c) noexcept {
+  bool accept(char c) noexcept {
     skip_spaces();
-    const bool there = at_ < text_.size() && text_[at_] == c;
-    at_ += there ? 1 : 0;
-    return there;
+    if (!text_.starts_with(c)) return false;
+    text_.remove_prefix(1);
+    return true;
   }
   void expect(char c) {
     if (!accept(c)) fail(std::string("must have a '") + c + "', and has none");
   }
-  [[noreturn]] void fail(const std::string& what) const { name_.fail_at(offset_ + at_, "its header " + what); }
+  [[noreturn]] void fail(const std::string& what) const { name_.fail("its header " + what); }
 
   const FileName& name_;
   std::string_view text_;
-  std::size_t offset_;
-  std::size_t at_ = 0;
 };
 
-/// The array in the bytes of a file, which it refers to. Throws std::runtime_error.
-[[nodiscard]] inline NpyArray read_npy(const FileName& name, std::span<const std::byte> bytes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const std::size_t before = npy_format::magic.size() + 2;
-  if (!text.starts_with(npy_format::magic)) {
-    name.fail(std::string("must begin as ").append(npy_format::what).append(", and does not"));
+/// Reads all but the scalars. Throws std::runtime_error where it is no array of NumPy.
+[[nodiscard]] inline NpyInfo read_npy_header(InputFile& file) {
+  const auto refuse = [&] {
+    file.name().fail("must be an array of NumPy in the NPY format 1.0, 2.0 or 3.0, and is not");
+  };
+  if (file.left() < npy_magic.size() + 4) refuse();
+  const FileBytes head = file.read(npy_magic.size() + 2, "the magic");
+  const std::string_view text(reinterpret_cast<const char*>(head.memory.get()), head.size);
+  if (!text.starts_with(npy_magic) || text[6] < 1 || text[6] > 3 || text[7] != 0) refuse();
+  const std::size_t width = text[6] == 1 ? 2 : 4;
+  const FileBytes length = file.read(width, "the length of the header");
+  const std::uint64_t n =
+      width == 2 ? decode_one<std::uint16_t>(length.memory.get()) : decode_one<std::uint32_t>(length.memory.get());
+  const FileBytes header = file.read(n, "the header");
+  return NpyHeader(file.name(), {reinterpret_cast<const char*>(header.memory.get()), header.size}).parse();
+}
+
+/// "f8" by any of the names that NumPy 1 has for it; what has a sign of the byte order has a short one.
+[[nodiscard]] inline std::string_view plain_npy_type(std::string_view name) {
+  const bool is_signed = name.find_first_of("<>=|") == 0;
+  if (is_signed) name.remove_prefix(1);
+  constexpr std::string_view names[][6] = {{"f8", "d", "float64", "double", "float", "float_"},
+                                           {"f4", "f", "float32", "single"},
+                                           {"f2", "e", "float16", "half"},
+                                           {"f16", "g", "float128", "longdouble", "longfloat"}};
+  for (const auto& all : names) {
+    const auto* const end = is_signed ? all + 2 : std::end(all);
+    if (!name.empty() && std::find(std::begin(all), end, name) != end) return all[0];
   }
-  if (text.size() < before) name.fail("is truncated: it has only " + std::to_string(text.size()) + " bytes");
-  const std::size_t length = decode_one<std::uint16_t>(bytes.data() + npy_format::magic.size());
-  if (length > text.size() - before) {
-    name.fail_at(before, "must have a header of " + std::to_string(length) + " bytes, and there are " +
-                             std::to_string(text.size() - before));
+  return {};
+}
+
+/// Scalars in Fortran's order of any number of dimensions, into C's.
+template <FileScalar T>
+void decode_fortran(const std::byte* from, const Dimensions& shape, bool big_endian, std::span<T> to) noexcept {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    std::size_t at = 0, rest = i, stride = to.size();
+    for (std::size_t k = shape.size(); k-- > 0; rest /= shape[k]) at += rest % shape[k] * (stride /= shape[k]);
+    to[i] = decode_one<T>(from + at * bytes_in_file<T>, big_endian);
   }
-  NpyArray array = NpyHeader(name, text.substr(before, length), before).parse();
-  array.data = bytes.subspan(before + length);
-  return array;
 }
 
 }  // namespace detail
+
+/// The header of an array, without its scalars. Throws as load_npy does.
+[[nodiscard]] inline NpyInfo npy_info(const std::filesystem::path& path) {
+  detail::InputFile file({"polyak::npy_info", path.string()});
+  return detail::read_npy_header(file);
+}
 
 /// Writes a vector as an array of one dimension, a matrix as one of two in its own storage order: contiguous
 /// parameters, or any Eigen expression, of half, float, double or long double (as the float128 of NumPy on the same
@@ -197,54 +202,60 @@ class NpyHeader {
 template <class P>
   requires detail::Scalars<const P&> || (EigenDense<P> && FloatingPoint<typename P::Scalar>)
 void save_npy(const std::filesystem::path& path, const P& array) {
-  constexpr std::string_view who = "polyak::save_npy";
-  if constexpr (detail::Scalars<const P&>) {
-    if constexpr (EigenDense<P>) {
+  if constexpr (EigenDense<P>) {
+    if constexpr (!detail::EigenMemory<P>) return save_npy(path, array.eval());
+    if constexpr (detail::EigenMemory<P>) {
       if (!detail::is_contiguous(array)) return save_npy(path, array.eval());
     }
-    using Scalar = scalar_of<const P&>;
+  }
+  if constexpr (detail::Scalars<const P&>) {
+    constexpr std::string_view who = "polyak::save_npy";
     const auto block = detail::block_of(array, who);
     const bool fortran_order = !block.shape.row_major && !detail::lies_in_one_order(block.shape);
-    const std::string head =
-        detail::npy_head(detail::npy_type<Scalar>(), fortran_order, detail::dimensions_of<const P&>(block.shape));
+    const std::string head = detail::npy_head(detail::npy_type<scalar_of<const P&>>(), fortran_order,
+                                              detail::dimensions_of<const P&>(block.shape));
     detail::ReplacementFile file(path, who);
     file.write(std::as_bytes(std::span(head)));
-    detail::encode_in_stretches(block.data, block.shape.size(),
-                                [&](std::span<const std::byte> bytes) { file.write(bytes); });
+    detail::encode(block.data, block.shape.size(), [&](std::span<const std::byte> bytes) { file.write(bytes); });
     file.commit();
-  } else {
-    save_npy(path, array.eval());
   }
 }
 
-/// Reads an array into parameters of its scalar and shape; one of one dimension fits a row or a column. Either storage
-/// order and byte order. Throws std::runtime_error for a file that is damaged or something else, std::invalid_argument
-/// for an array that does not fit, before anything is written.
+/// Reads an array into parameters of its scalar: a matrix into one of its shape, an array that is flat but for
+/// dimensions of 1, or has none, or more than two, into a row or a column of as many numbers, in C's order. Either
+/// storage order and byte order. Throws std::runtime_error for a file that is damaged or something else,
+/// std::invalid_argument for an array that does not fit, before anything is written.
 template <Parameters P>
   requires detail::Scalars<P>
 void load_npy(const std::filesystem::path& path, P&& into) {
   using Scalar = scalar_of<P>;
-  constexpr std::size_t width = detail::size_of(detail::scalar_type_of<Scalar>());
-  const detail::FileName name{"polyak::load_npy", path.string()};
+  constexpr std::size_t width = detail::bytes_in_file<Scalar>;
+  detail::InputFile file({"polyak::load_npy", path.string()});
+  const detail::FileName& name = file.name();
   const auto block = detail::block_of(into, name.who);
-  const detail::FileBytes bytes(name, detail::npy_format::magic, detail::npy_format::what);
-  const detail::NpyArray array = detail::read_npy(name, bytes.get());
-  if (array.type != detail::npy_type<Scalar>() || (array.big_endian && width == 16)) {
-    std::string what = "an array of '";
-    what.append(array.big_endian ? ">" : "<").append(array.type).append("' must be of '<");
+  const NpyInfo info = detail::read_npy_header(file);
+  const bool big_endian =
+      std::endian::native == std::endian::big ? !info.dtype.starts_with('<') : info.dtype.starts_with('>');
+  if (detail::plain_npy_type(info.dtype) != detail::npy_type<Scalar>() || (big_endian && width == 16)) {
+    std::string what = "an array of '" + info.dtype + "' must be of '<";
     name.misfit(what.append(detail::npy_type<Scalar>()).append("', as what it is loaded into"));
   }
-  if (!detail::fits(array.dimensions, block.shape)) {
-    std::string what = "an array of shape ";
-    what.append(detail::tuple_text(array.dimensions)).append(" must be ").append(detail::to_text(block.shape));
-    name.misfit(what.append(", as what it is loaded into"));
+  if (!detail::fits(info.shape, block.shape)) {
+    name.misfit("an array of shape " + detail::to_text(info.shape) + " must be " + std::to_string(block.shape.rows) +
+                " x " + std::to_string(block.shape.cols) + ", as what it is loaded into");
   }
-  if (array.data.size() != block.shape.size() * width) {
-    name.fail_at(static_cast<std::uint64_t>(array.data.data() - bytes.get().data()),
-                 "must have " + std::to_string(block.shape.size() * width) + " bytes of scalars, got " +
-                     std::to_string(array.data.size()));
+  const detail::FileBytes scalars = file.read(block.shape.size() * width, "the array");
+  if (file.left() > 0) {
+    const detail::FileBytes rest =
+        file.read(std::min<std::uint64_t>(file.left(), detail::npy_magic.size()), "the rest");
+    const std::string_view text(reinterpret_cast<const char*>(rest.memory.get()), rest.size);
+    name.fail(text == detail::npy_magic ? "must have one array, and has several: save each in a file of its own"
+                                        : "must end with its array, and does not");
   }
-  detail::decode_block(array.data.data(), !array.fortran_order, array.big_endian, block);
+  if (info.fortran_order && info.shape.size() > 2) {
+    return detail::decode_fortran(scalars.memory.get(), info.shape, big_endian, block.flat());
+  }
+  detail::decode_block(scalars.memory.get(), {!info.fortran_order, big_endian}, block);
 }
 
 }  // namespace polyak

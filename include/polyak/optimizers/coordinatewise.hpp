@@ -255,14 +255,17 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     [[maybe_unused]] const bool was_set = setting.is_set;
     bool is_number = option.is_number();
     double number = option.number();
-    serialize_value(archive, is_number);
-    serialize_value(archive, setting.is_set);
+    const std::string member(setting.name);
+    serialize_value(archive, member + ".is_number", is_number);
+    serialize_value(archive, member + ".is_set", setting.is_set);
     if (!is_number) return serialize_option(archive, Rule::name, setting.name, option);
-    serialize_value(archive, number);
+    serialize_value(archive, member, number);
     if constexpr (is_loading<Archive>) {
       const std::string saved = to_text(number), present = option.description();
-      if (!setting.is_set && !was_set && saved != present) {
-        throw_other_option(Rule::name, setting.name, saved, present);
+      const bool is_state = (setting.is_set || was_set) && !keeps_options(archive);
+      if (!is_state && saved != present) {
+        setting.is_set = was_set;
+        return refuse_option(archive, Rule::name, setting.name, saved, present);
       }
       option = number;
     }
@@ -278,7 +281,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   }
   template <class Archive>
   void serialize_state(Archive& archive) {
-    serialize_value(archive, steps_);
+    serialize_value(archive, "steps", steps_);
     if (steps_ == 0) return;  // whatever a step that failed has left behind
     layout_.serialize(archive, Rule::name);
     rule_.for_each_state([&](std::string_view member, auto& state) {

@@ -123,10 +123,13 @@ class Lag {
 
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
-    for (double* const scalar : {&c_, &b_, &a_, &weight_}) serialize_value(archive, *scalar);
-    serialize_value(archive, equal_);
-    serialize_value(archive, u_in_use_);
-    serialize_value(archive, sweeps_);
+    serialize_value(archive, "c", c_);
+    serialize_value(archive, "b", b_);
+    serialize_value(archive, "a", a_);
+    serialize_value(archive, "weight", weight_);
+    serialize_value(archive, "equal", equal_);
+    serialize_value(archive, "u_in_use", u_in_use_);
+    serialize_value(archive, "sweeps", sweeps_);
   }
 
  private:

@@ -214,11 +214,11 @@ class RowAverage : public detail::LagGains<Averager> {
     const auto n = static_cast<std::uint64_t>(u_.size());
     if constexpr (detail::is_loading<Archive>) {
       Flat u;
-      detail::serialize_array(archive, name, "rows", u, n);
+      detail::serialize_array(archive, name, "u", u, n);
       u_ = Eigen::Map<const Matrix>(u.data(), u_.rows(), u_.cols());
     } else {
       Eigen::Map<Flat> u(u_.data(), u_.size());
-      detail::serialize_array(archive, name, "rows", u, n);
+      detail::serialize_array(archive, name, "u", u, n);
     }
     detail::serialize_part(archive, "averager", this->gains_);
   }

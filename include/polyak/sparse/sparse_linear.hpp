@@ -200,15 +200,15 @@ class SparseLinear : public LagGains<Averager> {
 
   template <class Archive>
   void serialize_state(Archive& archive) {
-    serialize_value(archive, steps_);
-    serialize_value(archive, owed_.sum);
-    serialize_value(archive, owed_.rest);
+    serialize_value(archive, "steps", steps_);
+    serialize_value(archive, "owed", owed_.sum);
+    serialize_value(archive, "owed_rest", owed_.rest);
     rows_.serialize(archive, Rule::name);
     const auto array = [&archive](std::string_view member, auto& numbers) {
       serialize_array(archive, Rule::name, member, numbers, static_cast<std::uint64_t>(numbers.size()));
     };
     array("paid", paid_);
-    array("intercept", intercept_);
+    array("intercepts", intercept_);
     array("intercept_rest", intercept_rest_);
     array("average_intercept", average_intercept_);
     array("intercept_state", intercept_state_);

@@ -66,8 +66,8 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
 
   [[nodiscard]] auto state() noexcept { return std::tie(pending_, layout_, sum_); }
   void serialize_state(auto& archive, std::uint64_t& pending, detail::KnownLayout& layout, auto& sum) const {
-    detail::serialize_value(archive, pending);
-    if (pending >= this->options_.micro_batches) {
+    detail::serialize_value(archive, "pending", pending);
+    if (pending >= this->options_.micro_batches && !detail::keeps_options(archive)) {
       detail::throw_damaged(name, "it has " + detail::to_text(pending) + " gradients pending");
     }
     if (pending == 0) return;
@@ -90,7 +90,8 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
         for (std::size_t i = 0; i < slice.params.size(); ++i) f(slice.offset + i, static_cast<T>(slice.grad[i]));
       });
     };
-    const std::uint64_t k = this->options_.micro_batches;
+    // More of them are there where a run goes on with fewer to a step.
+    const std::uint64_t k = std::max(this->options_.micro_batches, pending_ + 1);
     if (pending_ + 1 < k) {
       for_each_gradient([sum = sum_.data()](std::size_t i, T g) noexcept { sum[i] += g; });
       ++pending_;

@@ -10,6 +10,7 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/lanes.hpp"
 #include "polyak/step.hpp"
 #include "polyak/wrappers/wrapper.hpp"
@@ -58,6 +59,10 @@ class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, 
   }
 
   [[nodiscard]] auto state() noexcept { return std::tie(norm_, clipped_); }
+  static void serialize_state(auto& archive, double& norm, std::uint64_t& clipped) {
+    detail::serialize_value(archive, "norm", norm);
+    detail::serialize_value(archive, "clipped", clipped);
+  }
 
  private:
   /// Each coordinate belongs to the same sum however the vector is cut into blocks.

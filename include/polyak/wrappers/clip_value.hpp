@@ -36,6 +36,7 @@ class ClipValue : public detail::GradientWrapper<ClipValue<Optimizer>, Optimizer
   void record(const detail::Verdict&) const noexcept {}
 
   [[nodiscard]] auto state() noexcept { return std::tie(); }
+  static void serialize_state(auto&) noexcept {}
 };
 
 }  // namespace polyak

@@ -92,7 +92,7 @@ class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, O
 
   [[nodiscard]] auto state() noexcept { return std::tie(steps_, layout_, slow_); }
   static void serialize_state(auto& archive, std::uint64_t& steps, detail::KnownLayout& layout, auto& slow) {
-    detail::serialize_value(archive, steps);
+    detail::serialize_value(archive, "steps", steps);
     if (steps == 0) return;
     layout.serialize(archive, name);
     detail::serialize_array(archive, name, "slow", slow, layout.size());

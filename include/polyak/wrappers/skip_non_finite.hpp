@@ -8,6 +8,7 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/finite.hpp"
+#include "polyak/detail/serialize.hpp"
 #include "polyak/step.hpp"
 #include "polyak/wrappers/wrapper.hpp"
 
@@ -43,6 +44,9 @@ class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, O
   void record(const detail::Verdict& verdict) noexcept { skipped_ += verdict.skip ? 1 : 0; }
 
   [[nodiscard]] auto state() noexcept { return std::tie(skipped_); }
+  static void serialize_state(auto& archive, std::uint64_t& skipped) {
+    detail::serialize_value(archive, "skipped", skipped);
+  }
 
  private:
   std::uint64_t skipped_ = 0;

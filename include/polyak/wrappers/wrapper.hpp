@@ -96,8 +96,7 @@ struct Verdict {
   GradFilter filter = {};
 };
 
-/// A wrapper that looks at each gradient first, and whose state is numbers. The Derived class has, beside state() and
-/// name,
+/// A wrapper that looks at each gradient first. The Derived class has, beside what StatefulWrapper asks for,
 ///
 ///     Verdict inspect(view) const    may throw; changes nothing
 ///     void record(verdict)           once the step is taken, or skipped; cannot throw
@@ -112,9 +111,6 @@ class GradientWrapper : public StatefulWrapper<Derived, Optimizer, OptionsType> 
     if (!verdict.skip) outcome = polyak::advance(this->optimizer_, step.filtered(verdict.filter), folds...);
     this->self().record(verdict);
     return outcome;
-  }
-  static void serialize_state([[maybe_unused]] auto& archive, auto&... numbers) {
-    (serialize_value(archive, numbers), ...);
   }
 
  protected:

@@ -1,0 +1,3 @@
+#include <polyak/io/checkpoint.hpp>
+
+void load() { polyak::load("run.safetensors", Eigen::VectorXf(6)); }
