@@ -314,10 +314,11 @@ void load_all(const std::filesystem::path& path, OtherOptions* other, Objects&&.
 /// without a name "weights", "weights_2", … if it is parameters, else "state", "state_2", … A long double is kept as 16
 /// bytes; a text beside it, "<name>.scalar", says so. What a class of one's own hands to `array` must stay where it is
 /// until save returns.
-/// @throws std::invalid_argument for names that are equal or cannot be names (empty, of more than 1000 characters or
-/// with a control one, "__metadata__", "polyak.…"), std::logic_error while an
-/// average of one of the objects is swapped in (weights alone cannot tell), std::system_error. On any error the old
-/// file is left as it is, and no other, but for one in the very end: that the directory cannot be brought to the disk.
+/// @throws std::invalid_argument for names that are equal, begin as the parts of another do ("opt.x" beside "opt") or
+/// cannot be names (empty, of more than 1000 bytes or with a control character, "__metadata__", "polyak.…"),
+/// std::logic_error while an average of one of the objects is swapped in (weights alone cannot tell),
+/// std::system_error. On any error the old file is left as it is, and no other, but for one in the very end: that the
+/// directory cannot be brought to the disk.
 ///
 /// O(bytes), with 64 KiB of memory.
 template <class... Objects>

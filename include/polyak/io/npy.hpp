@@ -21,6 +21,8 @@
 ///
 ///     polyak::save_npy("average.npy", opt.average());
 ///     polyak::load_npy("average.npy", theta);
+///
+/// Long, as the header is a Python dictionary, which no library here reads.
 
 namespace polyak {
 

@@ -23,7 +23,8 @@
 #include "polyak/io/detail/tensors.hpp"
 
 // The archives that serialize() of an object is given: its arrays are tensors, everything else is a text, each under
-// the name of the object, of the parts it is in, and its own: "opt.averager.0.average", "opt.optimizer.steps".
+// the name of the object, of the parts it is in, and its own: "opt.averager.0.average". Long, as saving and loading,
+// also into what differs from the saved, must be read side by side.
 
 namespace polyak::detail {
 

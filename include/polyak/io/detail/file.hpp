@@ -29,7 +29,7 @@
 #include <utility>
 
 // Reading a file, and replacing one so that it is whole whenever the process or the machine stops. Messages read
-// "polyak::load: run.safetensors: rule, got value".
+// "polyak::load: run.safetensors: rule, got value". Long, as each call of the system has its own way to fail.
 
 namespace polyak::detail {
 

@@ -36,7 +36,8 @@
 // The safetensors format, as its authors publish it (Hugging Face 2022): 8 bytes of length, a header in JSON that gives
 // the dtype, shape and place of each tensor, then the scalars in row-major order with nothing between. Texts lie beside
 // the tensors in __metadata__. A file that polyak wrote has its version there, and a checksum: XXH64 of the whole file,
-// as it is with zeros in the place of the 16 digits of the checksum.
+// as it is with zeros in the place of the 16 digits of the checksum. Long, as
+// reader and writer are both here, and the reader has a sentence for each rule of the format.
 
 namespace polyak::detail {
 
