@@ -83,7 +83,8 @@ TEMPLATE_TEST_CASE("no optimizer keeps subnormal numbers of coordinates without 
     const Vector alive = Vector::Ones(3);  // a block before that which is looked at
     Vector before = alive, theta = Vector::Ones(5), dead(5);
     dead << TestType(1e-18), 1, 0, TestType(1e-30), TestType(-1e-10);
-    ParameterSet params{before, theta}, grad{alive, dead};
+    ParameterSet params{before, theta};
+    const ParameterSet grad{alive, dead};
     optimizer.step(params, grad);
     dead << 0, 1, 0, 0, 0;
     for (std::uint64_t t = 2; t <= 64 * 40; ++t) {
