@@ -46,7 +46,7 @@ struct AnytimeGain {
     // The smallest sum of squares in reach is q/(1 + q), one sample more than before.
     const double a = (q + std::sqrt(std::max(0.0, target * (1 + q) - q))) / (1 + q);
     state.squares = (1 - a) * (1 - a) * q + a * a;
-    return a;
+    return std::min(1.0, a);
   }
 };
 
