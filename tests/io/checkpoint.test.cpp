@@ -30,7 +30,7 @@ using namespace polyak;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 using Eigen::VectorXf;
-using files::error_of;
+using support::error_of;
 using support::has;
 using support::same_bits;
 using tracker::Tracker;

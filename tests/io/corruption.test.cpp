@@ -26,7 +26,7 @@
 
 using namespace polyak;
 using Eigen::VectorXd;
-using files::error_of;
+using support::error_of;
 using support::has;
 using tracker::Tracker;
 

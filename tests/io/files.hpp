@@ -53,19 +53,6 @@ inline void write(const std::filesystem::path& path, const std::string& bytes) {
   stream.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-/// "invalid_argument: what()", of what derives from it too, "logic_error: what()", or "nothing".
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const std::invalid_argument& error) {
-    return std::string("invalid_argument: ") + error.what();
-  } catch (const std::logic_error& error) {
-    return std::string("logic_error: ") + error.what();
-  }
-  return "nothing";
-}
-
 /// What a std::runtime_error says, of the system where it is one of those.
 template <class F>
 std::string runtime_error_of(F f) {

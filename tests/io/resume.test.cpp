@@ -47,7 +47,7 @@ struct Stopped {
       return files::read(directory / "state");
     };
     const std::string before = state();
-    std::string told = files::error_of([&] { load(path, named("opt", opt)); }) + '\n';
+    std::string told = support::error_of([&] { load(path, named("opt", opt)); }) + '\n';
     if (told != "nothing\n" && state() != before) told += "and changed something\n";
     OtherOptions other;
     load(path, other, named("opt", opt));
@@ -261,14 +261,14 @@ TEST_CASE("A state that does not fit is refused with other options too, and noth
   Sgd<float> single{{.learning_rate = 0.2, .momentum = 0.9}};
   Sgd other_rate{{.learning_rate = 0.2, .momentum = 0.9}};
   OtherOptions other;
-  CHECK(files::error_of([&] { load(run.path, other, named("opt", other_rate), named("opt", single)); }) ==
+  CHECK(support::error_of([&] { load(run.path, other, named("opt", other_rate), named("opt", single)); }) ==
         "invalid_argument: polyak::load: " + run.path.string() +
             ": \"opt.velocity\" (F64, (3,)) must have 3 numbers of F32");
   CHECK(other_rate.steps() == 0);
   CHECK(single.steps() == 0);
   CHECK(other.differences.empty());
   Adam adam;
-  CHECK(files::error_of([&] { load(run.path, other, named("opt", adam)); }) ==
+  CHECK(support::error_of([&] { load(run.path, other, named("opt", adam)); }) ==
         "invalid_argument: polyak::Adam: the saved state is of polyak::Sgd");
   CHECK(adam.steps() == 0);
 }

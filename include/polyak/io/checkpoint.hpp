@@ -10,6 +10,7 @@
 #include <memory>
 #include <ranges>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -268,7 +269,11 @@ template <class T>
       TensorWriter unused(file.name());
       StateSaver(unused, name) & item;  // throws while an average in it is swapped in, which the copy cannot tell
       StateLoader loader(file, name, differences);
-      copy->serialize(loader, 0u);
+      try {
+        copy->serialize(loader, 0u);
+      } catch (const OtherState& other) {  // of the whole object: nothing is left that could go on
+        throw std::invalid_argument(other.what());
+      }
       loader.finish();
     }
     return [copy, &item] {
