@@ -12,6 +12,7 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/compiler_vectors.hpp"
+#include "polyak/detail/mul_add.hpp"
 #include "polyak/detail/round.hpp"
 
 /// The arithmetic of a step, for as many coordinates at once as the processor has lanes, or for one, with the same
@@ -95,9 +96,10 @@ template <class To, class V>
                          { detail::native_widened(x) } -> std::same_as<Packet<To, n>>;
                        }) {
     return detail::native_widened(x);
-  } else if constexpr (std::is_integral_v<From> && sizeof(From) != 4 && (sizeof(From) < 4 || sizeof(To) < 4)) {
-    // In two steps: GCC 12 takes many for one.
-    return __builtin_convertvector(__builtin_convertvector(x, Packet<std::int32_t, n>), Packet<To, n>);
+  } else if constexpr (std::is_integral_v<From> && (sizeof(From) < sizeof(std::int32_t) || sizeof(To) < 4) &&
+                       !std::is_same_v<To, detail::next_int_t<From, To>>) {
+    // By factors of two: GCC 12 takes larger ones number by number.
+    return convert<To>(__builtin_convertvector(x, Packet<detail::next_int_t<From, To>, n>));
   } else {
     return __builtin_convertvector(x, Packet<To, n>);
   }
@@ -136,23 +138,20 @@ template <class To, std::size_t N, class V>
   return stored;
 }
 
-/// a·b + c, rounded once where the processor can and twice where it cannot, but never left to the compiler: whether it
-/// contracts may differ between one place and another, and then results depend on the size of a slice.
+/// a·b + c, rounded once where the processor can and twice where it cannot, whatever the compiler would do.
 template <class A, class V>
 [[gnu::always_inline]] inline V mul_add(A a, V b, std::type_identity_t<V> c) noexcept {
-#if defined(__FMA__) || defined(__FP_FAST_FMA) || defined(__ARM_FEATURE_FMA)
-  using T = lane_t<V>;
   if constexpr (!std::is_same_v<A, V>) {
     return mul_add(all<V>(a), b, c);
-  } else if constexpr (count_of<V> > 1) {
+  } else if constexpr (count_of<V> == 1) {
+    return detail::mul_add(a, b, c);
+  } else if constexpr (detail::has_fma) {
     using P = eigen_packet_t<V>;
     const P x = detail::same_bits<P>(a), y = detail::same_bits<P>(b), z = detail::same_bits<P>(c);
     return detail::same_bits<V>(Eigen::internal::pmadd(x, y, z));
-  } else if constexpr (!std::is_same_v<T, long double>) {
-    return std::fma(a, b, c);
+  } else {
+    return a * b + c;
   }
-#endif
-  return a * b + c;
 }
 
 /// √x, rounded correctly: Eigen's own trades the last bit and subnormals for speed.

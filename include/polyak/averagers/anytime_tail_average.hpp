@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "polyak/averagers/averager.hpp"
+#include "polyak/detail/mul_add.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
 
@@ -44,9 +45,9 @@ struct AnytimeGain {
     const double target = 1 / (options.fraction * static_cast<double>(k));
     if (target >= 1) return 1;
     // The smallest sum of squares in reach is q/(1 + q), one sample more than before.
-    const double a = (q + std::sqrt(std::max(0.0, target * (1 + q) - q))) / (1 + q);
-    state.squares = (1 - a) * (1 - a) * q + a * a;
-    return std::min(1.0, a);
+    const double a = (q + std::sqrt(std::max(0.0, detail::mul_add(target, 1 + q, -q)))) / (1 + q);
+    state.squares = detail::mul_add((1 - a) * (1 - a), q, a * a);
+    return a;
   }
 };
 

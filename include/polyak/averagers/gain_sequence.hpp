@@ -6,6 +6,7 @@
 
 #include "polyak/averagers/cadence.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/mul_add.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
 
@@ -70,7 +71,7 @@ class GainSequence {
     count_.count(next.due_);
     if (!next.due_) return;
     const double kept = 1 - next.gain_;
-    squares_ = kept * kept * squares_ + next.gain_ * next.gain_;
+    squares_ = detail::mul_add(kept * kept, squares_, next.gain_ * next.gain_);
     age_ = kept * (age_ + 1);
     start_mass_ *= kept;
     if (start_mass_ < std::numeric_limits<double>::min()) start_mass_ = 0;  // no slow subnormals

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "polyak/detail/exact_sum.hpp"
+#include "polyak/detail/mul_add.hpp"
 #include "polyak/detail/serialize.hpp"
 
 namespace polyak::detail {
@@ -17,7 +18,7 @@ class BiasCorrection {
     if (weight_ == 1) return 1;
     // W + c (1 − W), with what rounding drops carried over. Once W rounds to 1 it stays there: what is missing no
     // longer counts, and left alone it would shrink into slow subnormals.
-    const ExactSum<double> next = exact_sum(weight_, c * ((1 - weight_) - error_) + error_);
+    const ExactSum<double> next = exact_sum(weight_, mul_add(c, (1 - weight_) - error_, error_));
     weight_ = next.sum;
     error_ = weight_ == 1 ? 0 : next.rest;
     return weight_;

@@ -47,6 +47,13 @@ template <class To, class From>
   return to;
 }
 
+/// Signed integers twice as wide as From, or half where To is narrower.
+template <class From, class To>
+using next_int_t =
+    std::conditional_t<(sizeof(To) > sizeof(From)), std::conditional_t<sizeof(From) == 1, std::int16_t, std::int32_t>,
+                       std::conditional_t<sizeof(From) == 8, std::int32_t,
+                                          std::conditional_t<sizeof(From) == 4, std::int16_t, std::int8_t>>>;
+
 /// Square roots, and numbers in a wider scalar (for which GCC 12 takes several instructions), where there are
 /// instructions for so many.
 template <class V>

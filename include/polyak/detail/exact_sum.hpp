@@ -1,23 +1,20 @@
 #pragma once
 
+#include <Eigen/Core>
+
 namespace polyak::detail {
 
-/// Whether the compiler says that it may regroup sums, as under -ffast-math; then a + b − a is b to it.
-#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)
-inline constexpr bool sums_are_regrouped = true;
-#else
-inline constexpr bool sums_are_regrouped = false;
-#endif
-
-/// x as it was rounded, which GCC may not look through; Clang is told where x is used.
+/// x as it was rounded: under -ffast-math a number of unknown origin, or the compiler might take a + b − a for b.
 template <class T>
 [[nodiscard, gnu::always_inline]] inline T as_rounded(T x) noexcept {
-#if !defined(__clang__) && (defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__))
-  volatile T hidden = x;  // __builtin_assoc_barrier does not hold in vectorised loops (GCC 12)
-  return hidden;
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)
+#if defined(__SSE2__)
+  __asm__("" : "+x"(x));  // in a register, where Clang takes Eigen's barrier through memory
 #else
-  return x;
+  EIGEN_OPTIMIZATION_BARRIER(x)
 #endif
+#endif
+  return x;
 }
 
 template <class T>
@@ -31,9 +28,9 @@ struct ExactSum {
 template <class T>
 [[nodiscard, gnu::always_inline]] inline ExactSum<T> exact_sum(T a, T b) noexcept {
 #if defined(__clang__)
-#pragma clang fp reassociate(off)
+#pragma clang fp reassociate(off)  // Clang does not say when -fassociative-math is on
 #endif
-  const T sum = as_rounded(a + b);
+  const T sum = as_rounded(a + as_rounded(b));
   const T added = as_rounded(sum - a);
   return {sum, as_rounded(a - as_rounded(sum - added)) + as_rounded(b - added)};
 }
