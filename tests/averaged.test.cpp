@@ -1,6 +1,7 @@
 #include <polyak/averaged.hpp>
 #include <polyak/averagers/ema.hpp>
 #include <polyak/averagers/gain_average.hpp>
+#include <polyak/averagers/guarded.hpp>
 #include <polyak/averagers/swa.hpp>
 #include <polyak/averagers/tail_average.hpp>
 #include <polyak/optimizers/sgd.hpp>
@@ -507,6 +508,55 @@ TEST_CASE("one average at a time is swapped in, nested or not") {
   CHECK(theta[0] == 2.5);
 }
 
+namespace {
+
+/// Layers that lose what they are handed.
+template <class Optimizer>
+struct Forgets : Wrapper<Forgets<Optimizer>, Optimizer> {
+  static constexpr std::string_view name = "Forgets";
+  explicit Forgets(Optimizer inside) : Wrapper<Forgets, Optimizer>(std::move(inside)) {}
+  Outcome advance(const auto& step, const auto&...) { return polyak::advance(this->optimizer(), step); }
+};
+template <class Optimizer>
+struct Swallows : Wrapper<Swallows<Optimizer>, Optimizer> {
+  static constexpr std::string_view name = "Swallows";
+  explicit Swallows(Optimizer inside) : Wrapper<Swallows, Optimizer>(std::move(inside)) {}
+  Outcome advance(const auto& step, const auto&... folds) {
+    return {.taken = polyak::advance(this->optimizer(), step, folds...).taken};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a layer that loses folds or the outcome of the layer inside is an error in its first step") {
+  const auto error_in = [](auto opt) {
+    VectorXd theta{{5}};
+    const std::string error = error_of([&] { opt.step(theta, theta); });
+    CHECK_FALSE(opt.has_average());
+    return error;
+  };
+  const std::string lost =
+      "logic_error: polyak: a layer must hand on all folds that it is given, and return the Outcome of the layer "
+      "inside, or of move_and_fold";
+  const auto move_on = [](VectorXd& theta, const VectorXd& grad) { theta -= grad; };
+  CHECK(error_in(Averaged{Forgets{Sgd{}}, Ema{}}) == lost);
+  CHECK(error_in(Averaged{Forgets{move_on}, Ema{}}) == lost);
+  CHECK(error_in(Averaged{Forgets{Averaged{Sgd{}, TailAverage{}}}, Ema{}}) == lost);
+  CHECK(error_in(Averaged{Forgets{Averaged{Sgd{}, Guarded{TailAverage{}}}}, Ema{}}) == lost);
+  CHECK(error_in(Averaged{Swallows{Sgd{}}, Guarded{Ema{}}}) == lost);
+}
+
+TEST_CASE("what is moved from has no average") {
+  TailAverage from;
+  from.update(VectorXd{{1, 2}});
+  const TailAverage to = std::move(from);
+  CHECK(to.average() == VectorXd{{1, 2}});
+  CHECK_FALSE(from.has_average());
+  VectorXd theta{{3, 4}};
+  CHECK(error_of([&] { from.copy_average_to(theta); }).starts_with("logic_error: polyak::TailAverage: "));
+  CHECK(theta == VectorXd{{3, 4}});
+}
+
 TEST_CASE("an averager that has been used alone goes on inside") {
   TailAverage tail;
   tail.update(VectorXd{{2}});
@@ -571,9 +621,9 @@ class Recorder : public OptimizerLayer<Recorder> {
       log_->push_back(slice.params.size());
       f([weights = slice.params.data()](std::size_t i) noexcept { return weights[i] += 1; });
     };
-    move_and_fold(step, with_kernel, folds...);
+    const Outcome outcome = move_and_fold(step, with_kernel, folds...);
     log_->push_back(9999);
-    return {.taken = true};
+    return outcome;
   }
 
  private:

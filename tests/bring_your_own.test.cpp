@@ -83,10 +83,11 @@ TEST_CASE("your own gain") {
 // --- a gain sequence alone, for an average that is kept elsewhere ---
 
 // [elsewhere]
-/// After each step of whatever moves theta: the average s by the gains of Ema{{.decay = 0.999}}.gains(), or any other.
+/// The average s of theta, after each step of whatever moves it, by Ema{{.decay = 0.999}}.gains(), or any but Lawa's.
 void follow(auto& gains, VectorXd& s, const VectorXd& theta) {
   const auto next = gains.next();
-  if (next.due()) s += next.gain() * (theta - s);
+  if (next.gain() == 1) s = theta;  // whatever s was
+  if (0 < next.gain() && next.gain() < 1) s += next.gain() * (theta - s);
   gains.commit(next);
 }
 // [/elsewhere]

@@ -151,3 +151,22 @@ TEST_CASE("a table has its rows in their places, in whatever order", "[order]") 
   serialize::load(bytes, loaded);
   CHECK(loaded.average(table) == average.average(table));
 }
+
+TEST_CASE("a matrix in the other order is refused, not taken for another matrix", "[order]") {
+  const std::string rule = "polyak::TailAverage: parameters must keep the shape and storage order, ";
+  TailAverage tail;
+  ByColumns columns = six;
+  ByRows rows = six;
+  tail.update(columns);
+  const std::string other = "invalid_argument: " + rule + "2x3 column-major, got 2x3 row-major";
+  CHECK(support::error_of([&] { tail.update(rows); }) == other);
+  CHECK(support::error_of([&] { tail.copy_average_to(rows); }) == other);
+  CHECK(support::error_of([&] { auto guard = tail.swap_in(rows); }) == other);
+  ByColumns other_shape(3, 2);
+  CHECK(support::error_of([&] { tail.copy_average_to(other_shape); }) == "invalid_argument: " + rule + "2x3, got 3x2");
+  CHECK(rows == six);
+  CHECK(tail.count() == 1);
+  VectorXd flat(6);
+  tail.copy_average_to(flat);
+  CHECK(flat == columns.reshaped());
+}

@@ -149,7 +149,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
 
   /// Back to the state after construction, for the optimizer and the averagers that offer reset().
   void reset() {
-    this->reset_optimizer();
+    Base::reset();
     std::apply([](auto&... each) { (detail::reset_part(each), ...); }, averagers_);
   }
 

@@ -31,6 +31,8 @@ struct BlockShape {
   bool row_major = false;
 
   [[nodiscard]] constexpr std::size_t size() const noexcept { return rows * cols; }
+  [[nodiscard]] constexpr bool is_matrix() const noexcept { return rows > 1 && cols > 1; }
+  bool operator==(const BlockShape&) const = default;
 };
 
 /// One block of parameters in one step: where its weights and their gradient lie, in what shape, and how many
@@ -78,7 +80,8 @@ struct Slice {
 /// What became of a step.
 struct Outcome {
   bool taken = false;                   ///< the weights moved, and averages folded
-  std::exception_ptr raised = nullptr;  ///< what step is to throw now that all is done, of the innermost that has it
+  std::exception_ptr raised = nullptr;  ///< what step throws once all is done; of several, what the innermost had
+  std::size_t folds = 0;                ///< how many of the folds handed in the weights met
 };
 
 /// Any object with step(params, grad), or callable as (params, grad), is an optimizer of those parameters, and takes
@@ -103,7 +106,7 @@ concept FoldsBySlice = requires(const F& fold, std::size_t offset, std::span<con
   { fold.after(offset, weights) } noexcept;
 };
 
-/// What a fold that is both asks for in this step.
+/// What a fold that is both by coordinate and by slice asks for in this step.
 enum class FoldBy { nothing, coordinate, slice };
 
 /// A fold is what an averager does in one step: by coordinate or by slice, or both, and then by() says which. After the
@@ -116,7 +119,8 @@ concept FoldLike = requires(const F& fold, Outcome& outcome) {
                    });
 
 /// An averager's begin_fold(step) checks all that can fail, moves nothing, and returns a fold; average() reads what was
-/// folded. The step is a Layout, and its for_each shows the weights as they are before they move.
+/// folded. The step is a const Layout&, or where begin_fold is a template the step itself, whose for_each shows the
+/// weights as they are before they move.
 template <class A>
 concept AveragerLike = requires(A& averager, const A& read, const Layout& step) {
   { averager.begin_fold(step) } -> FoldLike;

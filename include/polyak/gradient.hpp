@@ -27,12 +27,10 @@ namespace detail {
                               " must not overlap block " + std::to_string(b) + " of the parameters");
 }
 
-[[nodiscard]] constexpr bool is_matrix(BlockShape s) noexcept { return s.rows > 1 && s.cols > 1; }
-
 /// A flat gradient fits whatever has its size, a matrix only a matrix of its shape: for a vector its coordinates would
 /// have to be put in an order that nothing but the type of an expression decides.
 [[nodiscard]] constexpr bool fits(BlockShape params, BlockShape grad) noexcept {
-  return params.size() == grad.size() && (!is_matrix(grad) || (is_matrix(params) && params.rows == grad.rows));
+  return params.size() == grad.size() && (!grad.is_matrix() || (params.is_matrix() && params.rows == grad.rows));
 }
 
 inline void require_fit(const BlockShape& params, const BlockShape& grad, std::size_t block, std::size_t blocks,
@@ -154,7 +152,7 @@ class BlockList {
       const auto p = detail::block_at(params, i, who);
       const auto g = detail::block_at(grad, i, who);
       detail::require_fit(p.shape, g.shape, i, n, who);
-      if (detail::is_matrix(g.shape) && p.shape.row_major != g.shape.row_major) {
+      if (g.shape.is_matrix() && p.shape.row_major != g.shape.row_major) {
         detail::throw_bad_argument(
             who, "the gradient of block " + std::to_string(i) + " must be stored in the order of the parameters");
       }

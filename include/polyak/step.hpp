@@ -320,7 +320,7 @@ template <class View, class WithKernel, class... Folds>
       (detail::after(folds, slice), ...);
     });
   });
-  return {.taken = true};
+  return {.taken = true, .folds = sizeof...(folds)};
 }
 
 namespace detail {
@@ -451,7 +451,7 @@ Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... fo
     step.look_again();
     if (taken) fold_all(step.view(), folds...);
   }
-  return {taken};
+  return {.taken = taken, .folds = sizeof...(folds)};
 }
 
 }  // namespace detail
@@ -487,12 +487,20 @@ Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, 
     if constexpr ((LooksFirst<std::remove_cvref_t<decltype(fold)>> || ...)) {
       if (looks) outcome = advance(optimizer, step, fold...);
       if (looks && outcome.taken) {
+        outcome.folds += sizeof...(around);
         for_each_part(step, [&](const auto& part) {
           for_each_slice(part, [&](const auto& slice) { (after_look(fold, slice), ...), (after(around, slice), ...); });
         });
       }
     }
-    if (outcome.taken) (fold.commit(outcome), ...);
+    if (!outcome.taken) return outcome;
+    if (outcome.folds < sizeof...(fold) + sizeof...(around)) {
+      throw_bad_order("polyak",
+                      "a layer must hand on all folds that it is given, and return the Outcome of the layer inside, or "
+                      "of move_and_fold");
+    }
+    outcome.folds -= sizeof...(fold);
+    (fold.commit(outcome), ...);
     return outcome;
   };
   return own(with_own);
@@ -509,7 +517,8 @@ class OptimizerLayer {
  public:
   /// One step: checks parameters and gradient against each other, advances, and throws what was held back while the
   /// step was under way. True if a step was taken. Throws std::invalid_argument on shapes that do not fit, before
-  /// anything is written. Allocates nothing, unless the gradient is an expression, which is evaluated once.
+  /// anything is written. After the first step allocates nothing, unless the gradient is an expression, which is
+  /// evaluated once, is stored in another order, or is changed by a wrapper around an optimizer that steps whole.
   template <class P, class G>
   bool step(P&& params, const G& grad) {
     static_assert(

@@ -18,8 +18,8 @@ struct RateAverageOptions {
 };
 
 // [averager]
-/// The mean of the iterates, θ_t weighted by η_t, the rate of the step that leaves it (Nemirovski, Juditsky, Lan &
-/// Shapiro 2009). Of the rates at the iterates folded so far, a_k is the share of the last.
+/// The mean of the iterates, θ_t weighted by η_t, the rate of the next step, which starts from it (Nemirovski,
+/// Juditsky, Lan & Shapiro 2009). Of the rates at the iterates folded so far, a_k is the share of the last.
 struct RateGain {
   using Options = RateAverageOptions;
   struct State {

@@ -42,7 +42,6 @@ struct WeightClip : Wrapper<WeightClip<Optimizer>, Optimizer> {
     return polyak::advance(this->optimizer_, step, Clamp{options_.limit}, folds...);
   }
   // [/wrapper]
-  void reset() { this->reset_optimizer(); }
 
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {

@@ -306,6 +306,31 @@ TEST_CASE("A window goes on with the latest iterates it has, whether it grows or
   }
 }
 
+TEST_CASE("A window that is saved while it grows goes on as well, whatever it is loaded into", "[checkpoint][resume]") {
+  const files::Directory directory;
+  const auto path = directory / "window";
+  Lawa four{{.window = 4}};
+  for (double t = 1; t <= 6; ++t) four.update(VectorXd{{t}});
+  save(path, named("window", four));
+  Lawa seven{{.window = 7}};
+  OtherOptions other;
+  load(path, other, named("window", seven));
+  seven.update(VectorXd{{7}});  // 3, 4, 5, 6, 7
+  save(path, named("window", seven));
+  for (const std::uint64_t window : {3, 5, 6, 7, 9}) {
+    INFO(window);
+    Lawa loaded{{.window = window}};
+    OtherOptions more;
+    load(path, more, named("window", loaded));
+    for (double t = 8; t <= 16; ++t) {
+      loaded.update(VectorXd{{t}});
+      const double oldest =
+          std::max(window < 5 ? 8.0 - static_cast<double>(window) : 3.0, t - static_cast<double>(window) + 1);
+      CHECK(std::abs(loaded.average()[0] - (oldest + t) / 2) < 1e-12);
+    }
+  }
+}
+
 TEST_CASE("Gradients that are added up already make up a step, if there are as many as are asked for now",
           "[checkpoint][resume]") {
   Accumulate many{Sgd{{.learning_rate = 0.1}}, {.micro_batches = 4}},

@@ -206,8 +206,7 @@ class Witness : public OptimizerLayer<Witness> {
       threads.note();
       f([weights = slice.params.data()](std::size_t i) noexcept { return weights[i] = 1 / weights[i]; });
     };
-    move_and_fold(step, with_kernel, folds...);
-    return {.taken = true};
+    return move_and_fold(step, with_kernel, folds...);
   }
 
   Threads threads;

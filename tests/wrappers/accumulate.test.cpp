@@ -10,6 +10,7 @@
 #include <polyak/wrappers/clip_value.hpp>
 
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -294,7 +295,7 @@ TEST_CASE("what the optimizer refuses, it refuses in the step, and the gradient 
   accumulate.step(theta, gradient);
   CHECK(error_of([&] {
           accumulate.step(ParameterSet{theta[0], theta[0]}, gradient);
-        }) == "invalid_argument: polyak::Sgd: block 1 must not overlap block 0 of the parameters");
+        }) == "invalid_argument: polyak::Accumulate: block 1 must not overlap block 0 of the parameters");
   CHECK(accumulate.pending() == 1);
   accumulate.step(theta, gradient);
   std::vector<VectorXd> longer{VectorXd::Ones(2), one(1)};
@@ -333,6 +334,16 @@ TEST_CASE("no gradient is added while an average inside is swapped in") {
     CHECK(error_of([&] { thrice.step(trained, one(1)); }) == refused);
   }
   CHECK(thrice.pending() == 1);
+}
+
+TEST_CASE("blocks that overlap are refused in the first micro-batch") {
+  Accumulate opt{Sgd{}, {.micro_batches = 3}};
+  VectorXd theta{{1, 2, 3}};
+  const std::vector<std::span<double>> overlapping{{theta.data(), 2}, {theta.data() + 1, 2}};
+  const std::vector<VectorXd> grad(2, VectorXd{{1, 1}});
+  CHECK(error_of([&] { opt.step(overlapping, grad); }) ==
+        "invalid_argument: polyak::Accumulate: block 1 must not overlap block 0 of the parameters");
+  CHECK(opt.pending() == 0);
 }
 
 TEST_CASE("a set of no blocks is a size of its own") {

@@ -1,6 +1,7 @@
 #include <polyak/averaged.hpp>
 #include <polyak/averagers/ema.hpp>
 #include <polyak/averagers/lawa.hpp>
+#include <polyak/averagers/tail_average.hpp>
 #include <polyak/optimizers/adam.hpp>
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/schedules.hpp>
@@ -173,6 +174,19 @@ TEST_CASE("a bad micro-batch is not added, or spoils the step it is part of") {
   CHECK_FALSE(mean.step(theta, one));
   CHECK(mean.step(theta, one));
   CHECK(theta[0] == 5);
+}
+
+TEST_CASE("a gradient is not skipped while an average inside is swapped in") {
+  SkipNonFinite skip{Averaged{Sgd{}, TailAverage{}}};
+  VectorXd theta{{1}};
+  skip.step(theta, theta);
+  const auto guard = skip.optimizer().swap_in(theta);
+  for (const double g : {1.0, not_a_number}) {
+    CHECK(support::error_of([&] {
+            skip.step(theta, VectorXd{{g}});
+          }).starts_with("logic_error: polyak::TailAverage: the average is swapped in"));
+  }
+  CHECK(skip.skipped() == 0);
 }
 
 TEST_CASE("SkipNonFinite can be copied and reset") {

@@ -36,28 +36,16 @@ namespace detail {
 /// What an average consists of, by the shadow type that is named.
 template <class Shadow>
 struct ShadowParts {
-  using scalar = Shadow;
-  using residue = void;
+  using scalar_type = Shadow;
+  using residue_type = void;
   struct residue_vector {};
 };
 template <>
 struct ShadowParts<default_shadow> : ShadowParts<double> {};
 template <class Scalar, class Residue>
-struct ShadowParts<Compensated<Scalar, Residue>> {
-  using scalar = typename Compensated<Scalar, Residue>::scalar_type;
-  using residue = typename Compensated<Scalar, Residue>::residue_type;
+struct ShadowParts<Compensated<Scalar, Residue>> : Compensated<Scalar, Residue> {
   using residue_vector = Eigen::Matrix<Residue, Eigen::Dynamic, 1, Eigen::ColMajor>;
 };
-
-/// As it is saved.
-template <class Shadow>
-[[nodiscard]] std::string shadow_name() {
-  std::string name(scalar_name<typename ShadowParts<Shadow>::scalar>);
-  if constexpr (is_compensated<Shadow>) {
-    name += " compensated by " + std::to_string(8 * sizeof(typename ShadowParts<Shadow>::residue)) + " bits";
-  }
-  return name;
-}
 
 /// s += a (θ − s), given θ.
 template <FloatingPoint Shadow>
@@ -76,22 +64,20 @@ struct FoldKernel {
 
 }  // namespace detail
 
-/// What every averager is to its readers: a shadow of the weights, kept apart from them. Longer than most, as every way
-/// of reading it is here.
+/// What every averager is to its readers: a shadow of the weights, kept apart from them. Long, as all reading is here.
 template <class Shadow>
 class Average {
  public:
-  using shadow_type = typename detail::ShadowParts<Shadow>::scalar;
+  using shadow_type = typename detail::ShadowParts<Shadow>::scalar_type;
   using vector_type = Eigen::Matrix<shadow_type, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
-  /// The average in the storage order of the parameters, one block after the other; throws std::logic_error where there
-  /// is none yet. O(1).
+  /// The average, block after block in storage order; throws std::logic_error where there is none yet. O(1).
   [[nodiscard]] const vector_type& average() const {
     if (!has_average()) detail::throw_bad_order(name_, "there is no average before the first fold");
     return shadow_;
   }
   /// True from the first fold on, or from a start on: until iterates are folded in, the start is the average.
-  [[nodiscard]] bool has_average() const noexcept { return begun_; }
+  [[nodiscard]] bool has_average() const noexcept { return begun_ && layout_.blocks() > 0; }
 
   /// The average of block i of a parameter set, in the shape the block had when the average began. Throws as average()
   /// does, and std::invalid_argument where there is no block i. O(i).
@@ -107,8 +93,7 @@ class Average {
     return Eigen::Map<const Matrix, Eigen::Unaligned, Strides>(data, rows, cols, strides);
   }
 
-  /// The average, or `params` as they are where there is none yet. By value, O(n). Throws std::invalid_argument on
-  /// another size.
+  /// The average, or `params` where there is none yet: by value, O(n). Throws std::invalid_argument on another size.
   template <ReadableParameters P>
   [[nodiscard]] vector_type average_or(const P& params) const {
     if (has_average()) {
@@ -154,7 +139,7 @@ class Average {
   explicit Average(std::string_view name) : name_(name) {}
 
   static constexpr bool compensated = detail::is_compensated<Shadow>;
-  using Residue = typename detail::ShadowParts<Shadow>::residue;
+  using Residue = typename detail::ShadowParts<Shadow>::residue_type;
   using ResidueVector = typename detail::ShadowParts<Shadow>::residue_vector;
   using Quanta = detail::Quanta<shadow_type, Residue>;
 
@@ -206,19 +191,15 @@ class Average {
       return detail::FoldKernel<shadow_type>{shadow_.data() + offset, gain};
     }
   }
-  void forget() {
-    begun_ = false;
-    shadow_ = vector_type();
-    residue_ = {};
-    layout_.forget();
-  }
 
   /// Throws std::logic_error on loading while the average is swapped in; saving does not mind.
   template <class Archive>
   void begin_serialize(Archive& archive) const {
     if constexpr (detail::is_loading<Archive>) require_not_swapped();
     detail::serialize_version(archive, name_);
-    detail::serialize_option(archive, name_, "shadow", detail::shadow_name<Shadow>());
+    std::string shadow(detail::scalar_name<shadow_type>);
+    if constexpr (compensated) shadow += " compensated by " + std::to_string(8 * sizeof(Residue)) + " bits";
+    detail::serialize_option(archive, name_, "shadow", shadow);
   }
   /// The average, if there is one, and then what serialize_rest(n) does about the rest of the averager that has n
   /// numbers for n weights. On loading, all is taken over once the last of it has come.
@@ -268,7 +249,12 @@ class Average {
     if (target.size() != layout_.size()) {
       detail::throw_bad_size(name_, "parameters must have the size of the average,", layout_.size(), target.size());
     }
-    if (target.blocks() > 1) layout_.check(target, name_);
+    if (target.blocks() == 1 && layout_.blocks() > 1) return;
+    if (target.blocks() != layout_.blocks()) {
+      detail::throw_bad_size(name_, "parameters must be one block, or have as many as the average,", layout_.blocks(),
+                             target.blocks());
+    }
+    layout_.check(target, name_);
   }
 
   detail::SwapFlag swapped_;

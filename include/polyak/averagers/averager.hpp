@@ -35,9 +35,10 @@ class Averager : public Average<Shadow> {
   /// Throws std::invalid_argument on options out of range.
   explicit Averager(Options options) : Base(Gain::name), gains_(std::move(options)) {}
 
-  /// Gives s_0, the weights before the first fold: the average until that is made, also where a_1 = 1 then leaves
-  /// nothing of them. Needed only alone, where a_1 < 1 (an EMA without bias correction) and the very first step folds;
-  /// later on they are the θ of the update before. Throws std::logic_error after the first fold and while swapped in.
+  /// Gives s_0, the weights before the first fold, which is the average until that fold, even if a_1 = 1 then leaves
+  /// nothing of it. Needed only alone, where a_1 < 1 (an EMA without bias correction) and the very first step folds;
+  /// later on s_0 is the θ of the update before, which asks for a_1 therefore. Throws std::logic_error after the first
+  /// fold and while swapped in.
   template <ReadableParameters P>
   void start_from(const P& params) {
     if (count() > 0) detail::throw_bad_order(name_, "start_from must come before the first fold");
@@ -77,10 +78,7 @@ class Averager : public Average<Shadow> {
   [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
 
   /// Back to the state after construction; frees the shadow.
-  void reset() {
-    this->forget();
-    gains_.reset();
-  }
+  void reset() { *this = Averager(options()); }
 
   /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization; also saves
   /// while swapped in. The options are compared on loading: throws std::invalid_argument where they are not those of
@@ -100,9 +98,9 @@ class Averager : public Average<Shadow> {
   template <class View>
   [[nodiscard]] Fold begin_fold(const View& view) {
     this->require_not_swapped();
-    if (this->has_average()) this->layout_.check(view, name_);
+    if (this->begun_) this->layout_.check(view, name_);
     const Fold fold(*this);
-    if (!this->has_average() && fold.due()) this->make_room(view);
+    if (!this->begun_ && fold.due()) this->make_room(view);
     if (fold.wants_start()) this->take_start(view);
     return fold;
   }
@@ -111,7 +109,7 @@ class Averager : public Average<Shadow> {
   using Base::name_;
 
   /// Whether the weights of this update are those before the first fold, which needs them.
-  [[nodiscard]] bool takes_start() const { return !this->has_average() && gains_.starts_after_next(); }
+  [[nodiscard]] bool takes_start() const { return !this->begun_ && gains_.starts_after_next(); }
   [[nodiscard]] bool due() const noexcept { return gains_.due_in(1); }
   void skip_fold() noexcept { gains_.skip(); }
 
@@ -125,8 +123,8 @@ class Averager<Gain, Shadow>::Fold {
  public:
   /// Whether the step folds; else there is nothing to do but to count it.
   [[nodiscard]] bool due() const noexcept { return next_.due(); }
-  /// True where s_0 was still unknown when the fold began.
-  [[nodiscard]] bool wants_start() const noexcept { return wants_start_; }
+  /// True where the fold needs an s_0 and there is none.
+  [[nodiscard]] bool wants_start() const noexcept { return due() && !averager_->begun_ && next_.gain() != 1; }
   /// A gain of 1 assigns, since s + (θ − s) need not round to θ. A gain of 0 leaves every bit alone, whatever θ is:
   /// what has no weight does not count, and 0 · ∞ would be NaN.
   [[nodiscard]] FoldBy by() const noexcept {
@@ -145,19 +143,14 @@ class Averager<Gain, Shadow>::Fold {
     detail::flush_subnormals(averager_->shadow_.data() + offset, weights.size());
   }
 
-  /// Whether the fold would leave the shadow finite; writes nothing.
+  /// Whether the fold would leave coordinate i of the shadow finite; writes nothing.
   template <FloatingPoint Weight>
-  [[nodiscard]] bool stays_finite(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      shadow_type s = averager_->shadow_.data()[offset + i];
-      if (assigns()) {
-        s = detail::round_to<shadow_type>(weights[i]);
-      } else if (next_.gain() != 0) {
-        detail::FoldKernel<shadow_type>{&s, static_cast<T>(next_.gain())}(lanes::At<1>{0}, weights[i]);
-      }
-      if (!detail::is_finite(s)) return false;
-    }
-    return true;
+  [[nodiscard]] bool stays_finite(std::size_t i, Weight weight) const noexcept {
+    if (assigns()) return detail::is_finite(detail::round_to<shadow_type>(weight));
+    shadow_type s = averager_->shadow_.data()[i];
+    const detail::FoldKernel<shadow_type> fold{&s, static_cast<T>(next_.gain())};
+    if (next_.gain() != 0) fold(lanes::At<1>{0}, weight);
+    return detail::is_finite(s);
   }
 
   void commit(Outcome&) const noexcept {
@@ -169,15 +162,11 @@ class Averager<Gain, Shadow>::Fold {
   friend Averager;
   using T = lanes::compute_t<shadow_type>;
   using Next = typename GainSequence<Gain>::Next;
-  explicit Fold(Averager& averager)
-      : averager_(&averager),
-        next_(averager.gains_.next()),
-        wants_start_(next_.due() && !averager.has_average() && next_.gain() != 1) {}
+  explicit Fold(Averager& averager) : averager_(&averager), next_(averager.gains_.next()) {}
   [[nodiscard]] bool assigns() const noexcept { return static_cast<T>(next_.gain()) == T(1); }
 
   Averager* averager_;
   Next next_;
-  bool wants_start_;
 };
 
 }  // namespace polyak

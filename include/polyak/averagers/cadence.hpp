@@ -54,17 +54,13 @@ class StepCount {
     serialize_value(archive, "folds", folds_);
     serialize_value(archive, "next", next_);
     if constexpr (is_loading<Archive>) {
-      if (keeps_options(archive)) next_ = after(steps_);
+      if (!keeps_options(archive)) return;  // else the options may be others by now
+      const std::uint64_t first = cadence_.first();
+      next_ = steps_ < first ? first : steps_ + cadence_.every - (steps_ - first) % cadence_.every;
     }
   }
 
  private:
-  /// The first step after that many which folds.
-  [[nodiscard]] std::uint64_t after(std::uint64_t steps) const noexcept {
-    const std::uint64_t first = cadence_.first();
-    return steps < first ? first : steps + cadence_.every - (steps - first) % cadence_.every;
-  }
-
   std::uint64_t steps_ = 0;
   std::uint64_t folds_ = 0;
   Cadence cadence_;

@@ -27,8 +27,7 @@ concept ComplementedDecay =
     };
 
 /// A decay is a number β in [0, 1], a callable of k that returns β, or an object with complement(k, every) that returns
-/// 1 − β in [0, 1], where every is the number of steps from one fold to the next. A fold with β = 1 leaves the average
-/// as it is.
+/// 1 − β in [0, 1], where every is the number of steps from one fold to the next.
 class Decay : public detail::NumberOrFunction<std::uint64_t, std::uint64_t> {
  public:
   template <detail::Number T>

@@ -27,8 +27,7 @@ struct EmaOptions {
   }
 };
 
-/// a_k = (1 − β_k)/W_k, with the W_k of BiasCorrection, or without correction 1 − β_k. The first corrected fold needs
-/// β < 1: there is no W to divide by while nothing has come in.
+/// a_k = (1 − β_k)/W_k, with the W_k of BiasCorrection, or without correction 1 − β_k.
 struct EmaGain {
   using Options = EmaOptions;
   using State = detail::BiasCorrection;
@@ -57,7 +56,7 @@ struct EmaGain {
 /// Remembers about 1/(1 − β) folds. A fold with β = 1 leaves the average as it is, so a schedule may rise to 1. Throws
 /// std::invalid_argument on every = 0 and on a decay outside [0, 1]: a number at construction, one that a schedule
 /// gives in the step that meets it. With bias correction the first fold needs β < 1, and the step that makes it throws
-/// otherwise.
+/// otherwise: there is no W to divide by while nothing has come in.
 template <class Shadow = default_shadow>
 struct Ema : Averager<EmaGain, Shadow> {
   Ema() : Ema(EmaOptions{}) {}

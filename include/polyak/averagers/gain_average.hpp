@@ -38,8 +38,7 @@ struct CallableGain {
 /// alone: start_from). Throws std::invalid_argument on an empty gain, on every = 0 and, in the step that meets it, on a
 /// gain outside [0, 1].
 template <class Shadow = default_shadow>
-class GainAverage : public Averager<CallableGain, Shadow> {
- public:
+struct GainAverage : Averager<CallableGain, Shadow> {
   explicit GainAverage(GainAverageOptions options) : Averager<CallableGain, Shadow>(std::move(options)) {
     if (!this->options().gain) detail::throw_bad_argument(CallableGain::name, "gain must be callable, got none");
   }

@@ -17,7 +17,8 @@ namespace polyak {
 ///
 ///     auto gains = Ema{{.decay = 0.999}}.gains();
 ///     const auto next = gains.next();                              // after each step:
-///     if (next.due()) s += next.gain() * (theta - s);              // for every weight
+///     if (next.gain() == 1) s = theta;                             // whatever s was; for every weight
+///     if (0 < next.gain() && next.gain() < 1) s += next.gain() * (theta - s);
 ///     gains.commit(next);
 ///
 /// Where the first gain is below 1, s begins as the weights before the first fold. O(1) in time and memory. The Gain
@@ -84,8 +85,7 @@ class GainSequence {
   [[nodiscard]] std::uint64_t steps() const noexcept { return count_.steps(); }
   /// Iterates folded in.
   [[nodiscard]] std::uint64_t count() const noexcept { return count_.folds(); }
-  /// 1/Σw² over the weights w of the iterates and of the start, which counts as one: k for a uniform mean. 0 before the
-  /// first fold.
+  /// 1/Σw² over the weights w of iterates and start, which counts as one: k for a uniform mean, 0 before any fold.
   [[nodiscard]] double effective_sample_size() const noexcept { return count() > 0 ? 1 / squares_ : 0; }
   /// Σ w_i (k − i): how many folds ago the average's centre of mass lies.
   [[nodiscard]] double mean_age() const noexcept { return age_; }
@@ -105,9 +105,7 @@ class GainSequence {
   /// Back to the state after construction.
   void reset() { *this = GainSequence(std::move(gain_.options)); }
 
-  /// Saves or loads all that a later step depends on, in the convention of cereal and Boost.Serialization. The options
-  /// are compared on loading: throws std::invalid_argument where they are not those of the saved object, saying which
-  /// and how; then, as where the archive throws, nothing has changed.
+  /// Saves or loads all that a later step depends on, as Averager::serialize does.
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     detail::serialize_version(archive, Gain::name);

@@ -45,13 +45,21 @@ struct GuardedOptions {
 
 /// A Guardable averager can tell beforehand whether a fold leaves its shadow finite: any averager of the library.
 template <class A>
-concept Guardable =
-    AveragerLike<A> && requires(const A& averager, const typename A::Fold& fold, std::span<const double> weights) {
-      { averager.in_use() } -> std::convertible_to<bool>;
-      { fold.due() } noexcept -> std::same_as<bool>;
-      { fold.wants_start() } noexcept -> std::same_as<bool>;
-      { fold.stays_finite(std::size_t{}, weights) } noexcept -> std::same_as<bool>;
-    };
+concept Guardable = AveragerLike<A> && requires(const A& averager, const typename A::Fold& fold) {
+  { averager.in_use() } -> std::convertible_to<bool>;
+  { fold.due() } noexcept -> std::same_as<bool>;
+  { fold.wants_start() } noexcept -> std::same_as<bool>;
+  { fold.stays_finite(std::size_t{}, 0.0) } noexcept -> std::same_as<bool>;
+};
+
+template <class Averager>
+class Guarded;
+namespace detail {
+template <class Averager>
+inline constexpr bool is_guarded = false;
+template <class Averager>
+inline constexpr bool is_guarded<Guarded<Averager>> = true;
+}  // namespace detail
 
 /// An averager that training which diverges does not reach:
 ///
@@ -71,6 +79,7 @@ concept Guardable =
 /// is folded. See the README for figures.
 template <class Averager>
 class Guarded : private Averager {
+  static_assert(!detail::is_guarded<Averager>, "polyak::Guarded: an averager is guarded once");
   static_assert(Guardable<Averager>,
                 "polyak: a Guardable averager can tell whether a fold leaves it finite: any averager of the library");
   template <class>
@@ -236,18 +245,25 @@ class Guarded : private Averager {
 
 /// One step's share of the work. Refers to its averager, which must stay where it is meanwhile.
 template <class Averager>
-class Guarded<Averager>::Fold : public Averager::Fold {
+class Guarded<Averager>::Fold : private Averager::Fold {
   using Inner = typename Averager::Fold;
 
  public:
+  using Inner::due, Inner::wants_start;
+
   [[nodiscard]] FoldBy by() const noexcept { return looking() ? FoldBy::slice : detail::by(accepted()); }
+  [[nodiscard]] auto at(std::size_t offset) const noexcept
+    requires FoldsByCoordinate<Inner>
+  {
+    return Inner::at(offset);
+  }
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
     if (!looking()) return Inner::after(offset, weights);
     if (all_small_ && detail::cannot_overflow<shadow_type>(weights)) return;
     guarded_->find(offset, weights, [&](std::size_t i) -> std::string_view {
       if (!detail::is_finite(weights[i])) return "weights must be finite to be averaged";
-      return this->stays_finite(offset + i, weights.subspan(i, 1)) ? "" : "weights must leave the average finite";
+      return this->stays_finite(offset + i, weights[i]) ? "" : "weights must leave the average finite";
     });
   }
 

@@ -83,11 +83,7 @@ class Lawa : public Average<Shadow> {
   [[nodiscard]] double start_mass() const noexcept { return this->has_average() ? 0 : 1; }
 
   /// Back to the state after construction; frees the memory.
-  void reset() {
-    this->forget();
-    count_ = detail::StepCount(detail::cadence_of(options_));
-    iterates_ = {};
-  }
+  void reset() { *this = Lawa(options_); }
 
   /// Saves or loads the average and the iterates in its window, as Averager::serialize does. O(n · window).
   template <class Archive>
@@ -101,18 +97,20 @@ class Lawa : public Average<Shadow> {
     this->serialize_average(archive, [&](std::size_t n) {
       std::uint64_t count = iterates.size();
       detail::serialize_value(archive, "iterates", count);
-      const bool any_window = detail::keeps_options(archive);
-      if (count > options_.window && !any_window) detail::throw_damaged_size(name, "window", options_.window, count);
+      if (count > options_.window && !detail::keeps_options(archive)) {
+        detail::throw_damaged_size(name, "window", options_.window, count);
+      }
+      // In a file the oldest is number folds mod count, as in a full window.
+      const std::uint64_t oldest = count == 0 ? 0 : count_loaded.folds() % count;
+      const std::uint64_t first = !detail::is_loading<Archive> && count < options_.window ? count - oldest : 0;
       for (std::uint64_t i = 0; i < count; ++i) {
         if constexpr (detail::is_loading<Archive>) iterates.emplace_back();
-        detail::serialize_array(archive, name, "iterate." + std::to_string(i), iterates[i], n);
+        detail::serialize_array(archive, name, "iterate." + std::to_string(i), iterates[(first + i) % count], n);
       }
-      if (any_window && count > 0) {
-        const auto oldest = static_cast<std::ptrdiff_t>(count_loaded.folds() % count);
-        std::rotate(iterates.begin(), iterates.begin() + oldest, iterates.end());
-        if (count > options_.window) {
-          iterates.erase(iterates.begin(), iterates.end() - static_cast<std::ptrdiff_t>(options_.window));
-        }
+      if constexpr (detail::is_loading<Archive>) {
+        std::rotate(iterates.begin(), iterates.begin() + static_cast<std::ptrdiff_t>(oldest), iterates.end());
+        const std::uint64_t too_many = count - std::min(count, options_.window);
+        iterates.erase(iterates.begin(), iterates.begin() + static_cast<std::ptrdiff_t>(too_many));
         if (iterates.size() == options_.window) turn(iterates, count_loaded.folds());
       }
     });
@@ -122,18 +120,17 @@ class Lawa : public Average<Shadow> {
     }
   }
 
-  /// Begins the fold of the next step: throws as update does, and else changes nothing but capacity until the fold is
-  /// committed.
+  /// Begins the fold of the next step: throws as update does, and until it is committed changes nothing but capacity.
   [[nodiscard]] Fold begin_fold(const Layout& layout) {
     this->require_not_swapped();
-    if (this->has_average()) this->layout_.check(layout, name);
-    if (!due()) return Fold(*this, false);
-    if (!this->has_average()) this->make_room(layout);
-    if (iterates_.size() < options_.window) {
+    if (this->begun_) this->layout_.check(layout, name);
+    const Fold fold(*this);
+    if (due() && !this->begun_) this->make_room(layout);
+    if (due() && fold.grows()) {
       iterates_.reserve(iterates_.size() + 1);
       spare_.resize(this->shadow_.size());
     }
-    return Fold(*this, true);
+    return fold;
   }
 
  protected:
@@ -163,43 +160,40 @@ template <class Shadow>
 class Lawa<Shadow>::Fold {
  public:
   /// Whether the step folds.
-  [[nodiscard]] bool due() const noexcept { return due_; }
+  [[nodiscard]] bool due() const noexcept { return lawa_->due(); }
   [[nodiscard]] static bool wants_start() noexcept { return false; }
 
   template <FloatingPoint Weight>
   void after(std::size_t offset, std::span<const Weight> weights) const noexcept {
     Base::template require_wide_enough<Weight>();
-    if (!due_) return;
+    if (!due()) return;
     const std::size_t n = weights.size();
     shadow_type* const latest = newest().data() + offset;
     lanes::copy(latest, weights.data(), n);
     mean(lawa_->shadow_.data() + offset, offset, n, latest);
   }
 
-  /// Whether `after` would leave the shadow finite; writes nothing.
+  /// Whether `after` would leave coordinate i of the shadow finite; writes nothing.
   template <FloatingPoint Weight>
-  [[nodiscard]] bool stays_finite(std::size_t offset, std::span<const Weight> weights) const noexcept {
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      const auto latest = detail::round_to<shadow_type>(weights[i]);
-      shadow_type s;
-      mean(&s, offset + i, 1, &latest);
-      if (!detail::is_finite(s)) return false;
-    }
-    return true;
+  [[nodiscard]] bool stays_finite(std::size_t i, Weight weight) const noexcept {
+    const auto latest = detail::round_to<shadow_type>(weight);
+    shadow_type s;
+    mean(&s, i, 1, &latest);
+    return detail::is_finite(s);
   }
 
   void commit(Outcome&) const noexcept {
-    if (due_ && grows()) {
+    if (due() && grows()) {
       lawa_->iterates_.push_back(std::move(lawa_->spare_));
       if (!grows()) turn(lawa_->iterates_, lawa_->count() + 1);  // of which the first may be another than 0
     }
-    lawa_->count_.count(due_);
-    lawa_->begun_ |= due_;
+    lawa_->begun_ |= due();
+    lawa_->count_.count(due());
   }
 
  private:
   friend Lawa;
-  Fold(Lawa& lawa, bool due) : lawa_(&lawa), due_(due) {}
+  explicit Fold(Lawa& lawa) : lawa_(&lawa) {}
 
   [[nodiscard]] bool grows() const noexcept { return lawa_->iterates_.size() < lawa_->options_.window; }
   /// Where the newest iterate goes: a place of its own, or that of the oldest.
@@ -221,7 +215,6 @@ class Lawa<Shadow>::Fold {
   }
 
   Lawa* lawa_;
-  bool due_;
 };
 
 }  // namespace polyak

@@ -22,8 +22,7 @@ namespace polyak {
   const double s = relative_width;
   detail::require(detail::is_finite(s) && s > 0 && detail::is_finite(1 / s) && 12 * s * s < 1 + 1e-10,
                   "polyak::PowerEma", "relative_width must be in (0, 1/sqrt(12)]", s);
-  // In x = σγ, whose terms cannot overflow. Convex from the largest root on, so Newton's method descends to it from
-  // γ = 1/σ, which lies above.
+  // In x = σγ, whose terms cannot overflow. Convex from the largest root on: Newton's method descends to it from 1/σ.
   double x = 1;
   for (;;) {
     const double value = ((x + 7 * s) * x + (16 * s * s - 1)) * x + s * (12 * s * s - 1);

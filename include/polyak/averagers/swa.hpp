@@ -28,7 +28,7 @@ struct SwaOptions {
 template <class Shadow = default_shadow>
 struct Swa : Averager<UniformGain<SwaOptions>, Shadow> {
   Swa() : Swa(SwaOptions{}) {}
-  explicit Swa(SwaOptions options) : Averager<UniformGain<SwaOptions>, Shadow>(std::move(options)) {}
+  explicit Swa(SwaOptions options) : Swa::Averager(std::move(options)) {}
 };
 
 }  // namespace polyak

@@ -39,8 +39,7 @@ struct UniformGain {
 template <class Shadow = default_shadow>
 struct TailAverage : Averager<UniformGain<TailAverageOptions>, Shadow> {
   TailAverage() : TailAverage(TailAverageOptions{}) {}
-  explicit TailAverage(TailAverageOptions options)
-      : Averager<UniformGain<TailAverageOptions>, Shadow>(std::move(options)) {}
+  explicit TailAverage(TailAverageOptions options) : TailAverage::Averager(std::move(options)) {}
 };
 
 }  // namespace polyak

@@ -57,7 +57,11 @@ template <class Value>
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_bad_block(std::string_view who, std::string_view what,
                                                                    std::size_t block, std::size_t blocks,
                                                                    BlockShape expected, BlockShape got) {
-  const auto text = [](const BlockShape& s) { return std::to_string(s.rows) + "x" + std::to_string(s.cols); };
+  const bool by_order = expected.row_major != got.row_major && expected.rows == got.rows && got.is_matrix();
+  const auto text = [by_order](const BlockShape& s) {
+    const std::string size = std::to_string(s.rows) + "x" + std::to_string(s.cols);
+    return by_order ? size + (s.row_major ? " row-major" : " column-major") : size;
+  };
   const std::string where = blocks > 1 ? " of block " + std::to_string(block) : "";
   throw_bad_argument(who, std::string(what).append(where) + ", " + text(expected) + ", got " + text(got));
 }

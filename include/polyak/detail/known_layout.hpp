@@ -16,10 +16,11 @@ namespace polyak::detail {
 /// The layout of the first step, that later steps must keep. Shapes have blocks(), shape(i) and size().
 class KnownLayout {
  public:
-  /// Throws std::invalid_argument if `layout` has other blocks, or blocks of other sizes, than the one noted.
+  /// Throws std::invalid_argument if `layout` has other blocks than the one noted, or blocks of another size; or where
+  /// both are matrices of another shape or storage order. A vector goes for a matrix of its size.
   template <class Shapes>
   void check(const Shapes& layout, std::string_view who) const {
-    if (layout.size() != size_ || layout.blocks() != 1 || shapes_.size() != 1) check_blocks(layout, who);
+    if (layout.blocks() != 1 || shapes_.size() != 1 || shapes_[0] != layout.shape(0)) check_blocks(layout, who);
   }
 
   template <class Shapes>
@@ -28,7 +29,6 @@ class KnownLayout {
     for (std::size_t i = 0; i < shapes_.size(); ++i) shapes_[i] = layout.shape(i);
     size_ = layout.size();
   }
-  void forget() noexcept { shapes_.clear(); }
 
   /// Coordinates in all.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -66,6 +66,10 @@ class KnownLayout {
   }
 
  private:
+  [[nodiscard]] static bool fits(const BlockShape& kept, const BlockShape& got) noexcept {
+    return got.size() == kept.size() &&
+           (!got.is_matrix() || !kept.is_matrix() || (got.rows == kept.rows && got.row_major == kept.row_major));
+  }
   template <class Shapes>
   [[gnu::noinline]] void check_blocks(const Shapes& layout, std::string_view who) const {
     if (layout.blocks() != shapes_.size()) {
@@ -74,9 +78,9 @@ class KnownLayout {
     }
     for (std::size_t i = 0; i < shapes_.size(); ++i) {
       const BlockShape got = layout.shape(i);
-      if (got.size() != shapes_[i].size()) {
-        throw_bad_block(who, "parameters must keep the size", i, shapes_.size(), shapes_[i], got);
-      }
+      if (fits(shapes_[i], got)) continue;
+      const std::string_view kept = got.size() == shapes_[i].size() ? "shape and storage order" : "size";
+      throw_bad_block(who, std::string("parameters must keep the ").append(kept), i, shapes_.size(), shapes_[i], got);
     }
   }
 

@@ -118,7 +118,8 @@ struct SgdRule : PlainRule {
 /// With decoupled weight decay d_t = g_t and θ_{t+1} = (1 − η_t λ) θ_t − η_t d_t (SGDW, Loshchilov & Hutter 2019). The
 /// velocity v is used, and kept, only in steps with μ ≠ 0. It costs n scalars of memory, allocated in the first of
 /// them. g is the mean gradient over the mini-batch. Throws std::invalid_argument on options out of range, at
-/// construction or, where a schedule gives them, in the step that meets them.
+/// construction or, where a schedule gives them, in the step that meets them; a schedule may give a momentum of 0 with
+/// Nesterov as well.
 template <FloatingPoint Scalar = double>
 class Sgd : public detail::Coordinatewise<detail::SgdRule<Scalar>> {
  public:

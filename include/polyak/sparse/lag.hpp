@@ -68,8 +68,7 @@ class Lag {
   [[nodiscard]] double scale() const noexcept { return c_; }
   /// What u changes by as v changes by 1.
   [[nodiscard]] double counterweight() const noexcept { return -b_ / a_; }
-  /// Whether s is θ, whatever u is: from the start on, and again from a fold by a gain of 1 on, until a step that is
-  /// not such a fold.
+  /// Whether s is θ, whatever u is: from the start or a fold by a gain of 1 on, until a step that is no such fold.
   [[nodiscard]] bool equal() const noexcept { return equal_; }
   /// How often all of v or u was written.
   [[nodiscard]] std::uint64_t sweeps() const noexcept { return sweeps_; }

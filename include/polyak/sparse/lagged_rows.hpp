@@ -47,6 +47,7 @@ class LaggedRows {
   }
 
   [[nodiscard]] const Lag& lag() const noexcept { return lag_; }
+  [[nodiscard]] Lag& lag() noexcept { return lag_; }
   [[nodiscard]] std::size_t bytes() const noexcept { return numbers_.size() * sizeof(Scalar); }
 
   /// Σ x_j w_j, for one output. In four sums, since in one each addition would wait for the one before.
@@ -92,8 +93,7 @@ class LaggedRows {
     return all;
   }
 
-  /// Begins a step, which first shrinks all weights by 1 − loss. The average either follows the weights or stays where
-  /// it is.
+  /// Begins a step, which first shrinks all weights by 1 − loss. The average follows the weights or stays where it is.
   void begin(bool follows, double loss) noexcept {
     if (lag_.begin(follows)) sweep([](Scalar&, Scalar& u) { u = 0; });
     if (!lag_.equal() && !has_u()) add_u();
@@ -130,11 +130,6 @@ class LaggedRows {
         if (!lag_.equal()) u[o] = moved_u(u[o], counterweight, double{v[o]} - before);
       }
     }
-  }
-  /// Folds the weights into the average.
-  template <class Next>
-  void end(const Next& next, bool follows) noexcept {
-    lag_.fold(next, follows);
   }
 
   /// Saves, or loads into rows of the same size, always with u: that is added first where there is none yet.

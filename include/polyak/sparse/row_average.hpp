@@ -146,10 +146,8 @@ class RowAverage : public detail::LagGains<Averager> {
     u_.setZero();
   }
 
-  /// Saves or loads the average but not the table, which is the caller's to save, in the convention of cereal and
-  /// Boost.Serialization. Throws on loading where the size of the table or an option of the averager is not that of the
-  /// saved object, std::invalid_argument saying which; then, as where the archive throws, nothing has changed. Throws
-  /// std::logic_error while a step moves rows. O(table).
+  /// Saves or loads as Averager::serialize does: the average but not the table, which is the caller's to save, and
+  /// whose size counts as an option. Throws std::logic_error while a step moves rows. O(table).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     if (moving_) detail::throw_bad_order(name, "serialize must not be called while a step moves rows");
@@ -158,13 +156,20 @@ class RowAverage : public detail::LagGains<Averager> {
     option("shadow", detail::scalar_name<Shadow>);
     option("rows", static_cast<std::uint64_t>(u_.rows()));
     option("columns", static_cast<std::uint64_t>(u_.cols()));
+    std::conditional_t<detail::is_loading<Archive>, RowAverage, RowAverage&> state = *this;
+    state.lag_.serialize(archive, 0);
+    using Flat = Eigen::Matrix<Shadow, Eigen::Dynamic, 1, Eigen::ColMajor>;
+    const auto n = static_cast<std::uint64_t>(u_.size());
     if constexpr (detail::is_loading<Archive>) {
-      RowAverage loaded = *this;
-      loaded.serialize_state(archive);
-      *this = std::move(loaded);
+      Flat u;
+      detail::serialize_array(archive, name, "u", u, n);
+      state.u_ = Eigen::Map<const Matrix>(u.data(), u_.rows(), u_.cols());
     } else {
-      serialize_state(archive);
+      Eigen::Map<Flat> u(u_.data(), u_.size());
+      detail::serialize_array(archive, name, "u", u, n);
     }
+    detail::serialize_part(archive, "averager", state.gains_);
+    if constexpr (detail::is_loading<Archive>) *this = std::move(state);
   }
 
  private:
@@ -205,22 +210,6 @@ class RowAverage : public detail::LagGains<Averager> {
   void rescale(const Eigen::MatrixBase<Table>& table) {
     u_ = s(table.derived(), u_);
     lag_.rescaled(false);
-  }
-
-  template <class Archive>
-  void serialize_state(Archive& archive) {
-    lag_.serialize(archive, 0);
-    using Flat = Eigen::Matrix<Shadow, Eigen::Dynamic, 1, Eigen::ColMajor>;
-    const auto n = static_cast<std::uint64_t>(u_.size());
-    if constexpr (detail::is_loading<Archive>) {
-      Flat u;
-      detail::serialize_array(archive, name, "u", u, n);
-      u_ = Eigen::Map<const Matrix>(u.data(), u_.rows(), u_.cols());
-    } else {
-      Eigen::Map<Flat> u(u_.data(), u_.size());
-      detail::serialize_array(archive, name, "u", u, n);
-    }
-    detail::serialize_part(archive, "averager", this->gains_);
   }
 
   detail::Lag lag_;

@@ -58,10 +58,9 @@ struct SparseAdagradRule {
 /// and for the intercepts the same with x = 1 and no shrinkage. Both penalties are decoupled: they depend on η_t, not
 /// on G. All else is as in SparseSgd. Costs d k Scalars of memory more.
 template <class Averager = TailAverage<>, class Scalar = double>
-class SparseAdagrad : public detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar> {
- public:
+struct SparseAdagrad : detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar> {
   explicit SparseAdagrad(SparseAdagradOptions options, const Averager& averager = {})
-      : detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar>(std::move(options), averager) {}
+      : SparseAdagrad::SparseLinear(std::move(options), averager) {}
 };
 
 }  // namespace polyak

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -166,23 +167,29 @@ class SparseLinear : public LagGains<Averager> {
     start();
   }
 
-  /// Saves or loads the model: weights, intercepts, their averages, and all that a later step depends on, in the
-  /// convention of cereal and Boost.Serialization. The options are compared on loading: throws std::invalid_argument
-  /// where they are not those of the saved model, saying which and how; then, as where the archive throws, nothing has
-  /// changed. O(features · outputs).
+  /// Saves or loads as Averager::serialize does: weights, intercepts, their averages, and all that a later step
+  /// depends on. O(features · outputs).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     serialize_version(archive, Rule::name);
     const OptionSerializer<Archive> option{archive, Rule::name};
     option("scalar", scalar_name<Scalar>);
     rule_.options.for_each_option(option);
-    if constexpr (is_loading<Archive>) {
-      SparseLinear loaded = *this;
-      loaded.serialize_state(archive);
-      *this = std::move(loaded);
-    } else {
-      serialize_state(archive);
-    }
+    std::conditional_t<is_loading<Archive>, SparseLinear, SparseLinear&> state = *this;
+    serialize_value(archive, "steps", state.steps_);
+    serialize_value(archive, "owed", state.owed_.sum);
+    serialize_value(archive, "owed_rest", state.owed_.rest);
+    state.rows_.serialize(archive, Rule::name);
+    const auto array = [&archive](std::string_view member, auto& numbers) {
+      serialize_array(archive, Rule::name, member, numbers, static_cast<std::uint64_t>(numbers.size()));
+    };
+    array("paid", state.paid_);
+    array("intercepts", state.intercept_);
+    array("intercept_rest", state.intercept_rest_);
+    array("average_intercept", state.average_intercept_);
+    array("intercept_state", state.intercept_state_);
+    serialize_part(archive, "averager", state.gains_);
+    if constexpr (is_loading<Archive>) *this = std::move(state);
   }
 
  private:
@@ -196,23 +203,6 @@ class SparseLinear : public LagGains<Averager> {
     intercept_.setZero(static_cast<Eigen::Index>(k));
     intercept_rest_ = average_intercept_ = intercept_;
     scratch_.resize(2 * k);
-  }
-
-  template <class Archive>
-  void serialize_state(Archive& archive) {
-    serialize_value(archive, "steps", steps_);
-    serialize_value(archive, "owed", owed_.sum);
-    serialize_value(archive, "owed_rest", owed_.rest);
-    rows_.serialize(archive, Rule::name);
-    const auto array = [&archive](std::string_view member, auto& numbers) {
-      serialize_array(archive, Rule::name, member, numbers, static_cast<std::uint64_t>(numbers.size()));
-    };
-    array("paid", paid_);
-    array("intercepts", intercept_);
-    array("intercept_rest", intercept_rest_);
-    array("average_intercept", average_intercept_);
-    array("intercept_state", intercept_state_);
-    serialize_part(archive, "averager", this->gains_);
   }
 
   void check_rate(double rate) const {
@@ -258,7 +248,7 @@ class SparseLinear : public LagGains<Averager> {
     } else {
       rows_.add_multiple(row, -rate * derivatives[0]);
     }
-    rows_.end(next, follows);
+    rows_.lag().fold(next, follows);
 
     if (o.intercept) move_intercept(rate * o.intercept_rate, derivatives);
     if (follows) {

@@ -50,10 +50,9 @@ struct SparseSgdRule {
 /// average of long memory keeps moving. Throws std::invalid_argument on options out of range, std::logic_error on an
 /// averager in use.
 template <class Averager = TailAverage<>, class Scalar = double>
-class SparseSgd : public detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar> {
- public:
+struct SparseSgd : detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar> {
   explicit SparseSgd(SparseSgdOptions options, const Averager& averager = {})
-      : detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar>(std::move(options), averager) {}
+      : SparseSgd::SparseLinear(std::move(options), averager) {}
 };
 
 }  // namespace polyak

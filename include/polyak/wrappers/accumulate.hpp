@@ -48,6 +48,7 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
     this->require_not_swapped();
+    step.require_apart(name);
     if (!add(step.view())) return {};
     const Outcome outcome = polyak::advance(this->optimizer_, step.along(mean_.data()), folds...);
     pending_ = 0;

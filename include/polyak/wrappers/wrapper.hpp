@@ -32,14 +32,14 @@ class Wrapper : public OptimizerLayer<Derived>, public detail::ScalarOfOptimizer
   [[nodiscard]] Optimizer& optimizer() noexcept { return optimizer_; }
   [[nodiscard]] const Optimizer& optimizer() const noexcept { return optimizer_; }
 
+  /// Back to the state after construction, where the optimizer offers it. A wrapper with a state resets that too.
+  void reset() { detail::reset_part(optimizer_); }
+
   /// Throws std::logic_error while an average inside stands in the place of the weights.
   void require_not_swapped() const { detail::require_nothing_swapped(optimizer_); }
 
  protected:
   explicit Wrapper(Optimizer trainer) : optimizer_(std::move(trainer)) {}
-
-  /// Where the optimizer offers it.
-  void reset_optimizer() { detail::reset_part(optimizer_); }
 
   Optimizer optimizer_;
 };
@@ -62,7 +62,7 @@ class StatefulWrapper : public Wrapper<Derived, Optimizer> {
 
   /// Back to the state after construction, and the optimizer where it offers reset().
   void reset() {
-    this->reset_optimizer();
+    Wrapper<Derived, Optimizer>::reset();
     std::apply([](auto&... each) { ((each = std::remove_reference_t<decltype(each)>()), ...); }, self().state());
   }
 
@@ -108,7 +108,11 @@ class GradientWrapper : public StatefulWrapper<Derived, Optimizer, OptionsType> 
   Outcome advance(const Step& step, const Folds&... folds) {
     const Verdict verdict = this->self().inspect(step);
     Outcome outcome;
-    if (!verdict.skip) outcome = polyak::advance(this->optimizer_, step.filtered(verdict.filter), folds...);
+    if (verdict.skip) {
+      this->require_not_swapped();
+    } else {
+      outcome = polyak::advance(this->optimizer_, step.filtered(verdict.filter), folds...);
+    }
     this->self().record(verdict);
     return outcome;
   }

@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+void train() { polyak::Guarded guarded{polyak::Guarded{polyak::Ema{}}, {}}; }
