@@ -73,7 +73,6 @@ struct InOrder {
 /// the averages. An Averaged is an optimizer itself, so it nests. With no averager named it keeps an Ema<>.
 template <class Optimizer, class... Averagers>
 class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
-  using Base = Wrapper<Averaged<Optimizer, Averagers...>, Optimizer>;
   using Fitted = std::conditional_t<sizeof...(Averagers) == 0, std::tuple<detail::fitted_t<Ema<>, Optimizer>>,
                                     std::tuple<detail::fitted_t<Averagers, Optimizer>...>>;
   static_assert(
@@ -87,7 +86,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   static constexpr std::string_view name = "polyak::Averaged";
 
   explicit Averaged(Optimizer trainer, Averagers... averagers)
-      : Base(std::move(trainer)),
+      : Averaged::Wrapper(std::move(trainer)),
         averagers_(detail::fit<detail::fitted_t<Averagers, Optimizer>>(std::move(averagers))...) {}
 
   /// One step of the optimizer, and of each averager behind it. Throws what they throw; averagers and the optimizers of
@@ -143,13 +142,13 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
 
   /// Throws std::logic_error while one of the averages, nested ones included, stands in the place of the weights.
   void require_not_swapped() const {
-    Base::require_not_swapped();
+    Averaged::Wrapper::require_not_swapped();
     std::apply([](const auto&... each) { (detail::require_nothing_swapped(each), ...); }, averagers_);
   }
 
   /// Back to the state after construction, for the optimizer and the averagers that offer reset().
   void reset() {
-    Base::reset();
+    Averaged::Wrapper::reset();
     std::apply([](auto&... each) { (detail::reset_part(each), ...); }, averagers_);
   }
 

@@ -71,8 +71,6 @@ template <class V>
 using lane_t = typename detail::LaneOf<V>::type;
 template <class V>
 inline constexpr std::size_t count_of = sizeof(V) / sizeof(lane_t<V>);
-template <class V>
-using eigen_packet_t = typename Eigen::internal::find_best_packet<lane_t<V>, int{count_of<V>}>::type;
 
 /// x in all lanes.
 template <class V>
@@ -146,7 +144,7 @@ template <class A, class V>
   } else if constexpr (count_of<V> == 1) {
     return detail::mul_add(a, b, c);
   } else if constexpr (detail::has_fma) {
-    using P = eigen_packet_t<V>;
+    using P = typename Eigen::internal::find_best_packet<lane_t<V>, int{count_of<V>}>::type;
     const P x = detail::same_bits<P>(a), y = detail::same_bits<P>(b), z = detail::same_bits<P>(c);
     return detail::same_bits<V>(Eigen::internal::pmadd(x, y, z));
   } else {

@@ -154,8 +154,6 @@ struct MoveAlone {
   std::span<Weight> weights;
   void operator()(const auto& move) const noexcept { move_then_fold(weights, move); }
 };
-template <class Weight>
-MoveAlone(std::span<Weight>) -> MoveAlone<Weight>;
 /// Folds weights that stay where they are, but for folds that move them.
 template <class Weight, class Fold>
 [[gnu::flatten]] void fold_each(std::span<Weight> weights, const Fold& fold) noexcept {
@@ -307,7 +305,7 @@ template <class View, class WithKernel, class... Folds>
                                        const Folds&... folds) noexcept {
   detail::for_each_filtered(view, [&](const auto& part) {
     if (((detail::by(folds) == FoldBy::nothing) && ...)) {
-      return with_kernel(part, detail::MoveAlone{part.params});
+      return with_kernel(part, detail::MoveAlone<typename View::scalar_type>{part.params});
     }
     if constexpr ((FoldsByCoordinate<Folds> && ...)) {
       if (((detail::by(folds) == FoldBy::coordinate) && ...)) {
@@ -316,7 +314,7 @@ template <class View, class WithKernel, class... Folds>
       }
     }
     detail::for_each_slice(part, [&](const auto& slice) {
-      with_kernel(slice, detail::MoveAlone{slice.params});
+      with_kernel(slice, detail::MoveAlone<typename View::scalar_type>{slice.params});
       (detail::after(folds, slice), ...);
     });
   });

@@ -27,8 +27,7 @@ struct QhmOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct QhmRule : PlainRule {
-  using scalar_type = Scalar;
+struct QhmRule : PlainRule<Scalar> {
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Qhm";
 
@@ -38,16 +37,13 @@ struct QhmRule : PlainRule {
 
   void for_each_state(const auto& visit) { visit("moment", moments); }
 
-  template <class Grad, class F>
-  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+  void with_kernel(const StepNumbers& now, std::size_t offset, const auto& f) noexcept {
     const T descent = T(-now.rate), decay = T(now.decay), beta = T(options.beta), nu = T(options.nu);
-    f(as_move<Scalar>(
-        [=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset](auto i) noexcept {
-          const auto p = lanes::load<T>(params, i);
-          const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
-          const auto m = lanes::store(moment, i, lanes::mul_add(beta, lanes::load(moment, i) - g, g));
-          return lanes::store(params, i, lanes::mul_add(descent, lanes::mul_add(nu, m - g, g), p));
-        }));
+    f([=, moment = moments.data() + offset](auto p, auto g, auto i) noexcept {
+      g = lanes::mul_add(decay, p, g);
+      const auto m = lanes::store(moment, i, lanes::mul_add(beta, lanes::load(moment, i) - g, g));
+      return lanes::mul_add(descent, lanes::mul_add(nu, m - g, g), p);
+    });
   }
   // [/rule]
 };

@@ -82,7 +82,7 @@ namespace {
 template <class Row>
 void check_names(Row row) {
   using Options = typename Row::Options;
-  if constexpr (requires(const Options& o) { o.for_each_option(detail::AnyOption()); }) {
+  if constexpr (requires(const Options& o) { o.for_each_option(detail::OptionChecker()); }) {
     std::set<std::string> stated, tested;
     const auto options = parts::base<Row>();
     options.for_each_option([&](std::string_view name, const auto&, const auto&...) { stated.emplace(name); });

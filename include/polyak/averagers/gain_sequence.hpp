@@ -31,7 +31,7 @@ namespace polyak {
 template <class Gain>
 class GainSequence {
   static_assert(
-      requires(const typename Gain::Options& options, const detail::AnyOption visit) {
+      requires(const typename Gain::Options& options, const detail::OptionChecker visit) {
         options.start;
         options.for_each_option(visit);
       }, "polyak: a Gain has Options with start, every or period, and for_each_option(visit)");

@@ -17,12 +17,13 @@
 
 namespace polyak::detail {
 
-[[nodiscard]] inline std::string to_text(bool x) { return x ? "true" : "false"; }
-[[nodiscard]] inline std::string to_text(std::string_view x) { return std::string(x); }
-
 /// An option that is a number or a function, and says which in words: a NumberOrFunction.
 template <class T>
 concept GivenAsFunction = requires(const T& option) { option.is_number(); };
+
+[[nodiscard]] inline std::string to_text(bool x) { return x ? "true" : "false"; }
+[[nodiscard]] inline std::string to_text(std::string_view x) { return std::string(x); }
+[[nodiscard]] std::string to_text(const GivenAsFunction auto& x) { return x.description(); }
 
 /// The finite numbers from low to high, and in which words others are refused.
 struct Range {
@@ -66,51 +67,27 @@ struct OptionChecker {
   }
 };
 
-/// Writes "member value, member value" of the options it is called with.
-struct Describer {
-  std::string& into;
-
-  template <class T>
-  void operator()(std::string_view member, const T& value, const Range& = {}) const {
-    if (into.back() != '(') into.append(", ");
-    into.append(member).append(" ");
-    if constexpr (GivenAsFunction<T>) {
-      into += value.description();
-    } else {
-      into += to_text(value);
-    }
-  }
-};
-
-struct AnyOption {
-  template <class T>
-  void operator()(std::string_view, const T&, const Range& = {}) const {}
-};
-
 /// What names itself and lists its options: for_each_option(visit) calls visit(member, value) for each.
 template <class T>
-concept Described = requires(const T& described, const AnyOption visit) {
+concept Described = requires(const T& described, const OptionChecker visit) {
   { T::name } -> std::convertible_to<std::string_view>;
   described.for_each_option(visit);
 };
 
-/// "Cosine(initial 0.1, final 0, steps 1000)".
-template <Described T>
-[[nodiscard]] std::string describe(const T& described) {
-  std::string_view name = T::name;
-  constexpr std::string_view ours = "polyak::";
-  if (name.starts_with(ours)) name.remove_prefix(ours.size());
-  std::string text = std::string(name) + "(";
-  described.for_each_option(Describer{text});
-  return text + ")";
-}
-
-/// Of a function that was given as an option. One that does not describe itself is not asked for values instead: it may
-/// be defined for the steps of the training alone, and end with them.
+/// "Cosine(initial 0.1, final 0, steps 1000)", of a function that was given as an option. One that does not describe
+/// itself is not asked for values instead: it may be defined for the steps of the training alone, and end with them.
 template <class T>
-[[nodiscard]] std::string describe_function([[maybe_unused]] const T* function) {
+[[nodiscard]] std::string describe([[maybe_unused]] const T& function) {
   if constexpr (Described<T>) {
-    return describe(*function);
+    std::string_view name = T::name;
+    constexpr std::string_view ours = "polyak::";
+    if (name.starts_with(ours)) name.remove_prefix(ours.size());
+    std::string text = std::string(name) + "(";
+    function.for_each_option([&text](std::string_view member, const auto& value, const auto&...) {
+      if (text.back() != '(') text.append(", ");
+      text.append(member).append(" ").append(to_text(value));
+    });
+    return text + ")";
   } else {
     return "a callable";
   }

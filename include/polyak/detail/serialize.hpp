@@ -156,13 +156,6 @@ template <class Archive>
   if constexpr (requires { archive.keeps_options(); }) return archive.keeps_options();
   return false;
 }
-/// Throws std::invalid_argument for an option other than the saved one, unless the archive keeps options.
-template <class Archive>
-void refuse_option([[maybe_unused]] Archive& archive, std::string_view who, std::string_view member,
-                   std::string_view saved, std::string_view present) {
-  if constexpr (TakesNames<Archive>) return archive.differs(who, member, saved, present);
-  throw_other_option(who, member, saved, present);
-}
 
 /// Saves an option, or compares it with the saved one. Throws std::invalid_argument where they differ. A number or a
 /// function is told from another by its description; no function is asked anything.
@@ -295,11 +288,6 @@ void serialize_members(const F& f, Members&... members) {
   }
 }
 
-/// A function without captures, or a pointer to one: there is nothing to save.
-template <class Part>
-inline constexpr bool holds_nothing =
-    std::is_empty_v<Part> || (std::is_pointer_v<Part> && std::is_function_v<std::remove_pointer_t<Part>>);
-
 /// A part of an object that may be of the user's own type.
 template <class Archive, class Part>
 void serialize_part(Archive& archive, std::string_view name, Part& part) {
@@ -310,7 +298,7 @@ void serialize_part(Archive& archive, std::string_view name, Part& part) {
       part.serialize(archive);
     } else {
       static_assert(
-          holds_nothing<Part>,
+          std::is_empty_v<Part> || (std::is_pointer_v<Part> && std::is_function_v<std::remove_pointer_t<Part>>),
           "polyak: what is to be saved has serialize(archive, version) or serialize(archive), or holds nothing; "
           "of an Averaged around an optimizer that has not, save averager() alone");
     }

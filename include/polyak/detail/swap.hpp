@@ -55,13 +55,10 @@ class [[nodiscard]] SwapGuard {
     *swapped_ = true;
   }
   SwapGuard(SwapGuard&&) noexcept = default;
-  SwapGuard& operator=(SwapGuard&& other) noexcept {
-    if (this != &other) {
-      restore();
-      blocks_ = std::move(other.blocks_);
-      trained_ = std::move(other.trained_);
-      swapped_ = std::move(other.swapped_);
-    }
+  SwapGuard& operator=(SwapGuard other) noexcept {  // which restores what this one held
+    std::swap(blocks_, other.blocks_);
+    std::swap(trained_, other.trained_);
+    std::swap(swapped_, other.swapped_);
     return *this;
   }
   ~SwapGuard() { restore(); }

@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -35,8 +36,7 @@ struct AdagradOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct AdagradRule : PlainRule {
-  using scalar_type = Scalar;
+struct AdagradRule : PlainRule<Scalar> {
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Adagrad";
 
@@ -50,17 +50,13 @@ struct AdagradRule : PlainRule {
 
   void for_each_state(const auto& visit) { visit("sum", sums); }
 
-  template <class Grad, class F>
-  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+  void with_kernel(const StepNumbers& now, std::size_t offset, const auto& f) noexcept {
     const T descent = T(-now.rate), decay = T(now.decay), epsilon = T(options.epsilon);
-    f(as_move<Scalar>(
-        [=, params = slice.params.data(), grad = slice.grad, sum = sums.data() + slice.offset](auto i) noexcept {
-          const auto p = lanes::load<T>(params, i);
-          const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
-          const auto s = lanes::store(sum, i, lanes::mul_add(g, g, lanes::load(sum, i)));
-          const auto step = g / (lanes::square_root(s) + epsilon);
-          return lanes::store(params, i, lanes::mul_add(descent, step, p));
-        }));
+    f([=, sum = sums.data() + offset](auto p, auto g, auto i) noexcept {
+      g = lanes::mul_add(decay, p, g);
+      const auto s = lanes::store(sum, i, lanes::mul_add(g, g, lanes::load(sum, i)));
+      return lanes::mul_add(descent, g / (lanes::square_root(s) + epsilon), p);
+    });
   }
 };
 
@@ -72,8 +68,7 @@ struct AdagradRule : PlainRule {
 ///
 /// Costs n scalars of memory. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
-class Adagrad : public detail::Coordinatewise<detail::AdagradRule<Scalar>> {
- public:
+struct Adagrad : detail::Coordinatewise<detail::AdagradRule<Scalar>> {
   explicit Adagrad(AdagradOptions options = {}) : Adagrad::Coordinatewise(std::move(options)) {}
 };
 

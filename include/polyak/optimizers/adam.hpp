@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -43,8 +44,7 @@ struct AdamOptionsOf {
 
 /// Adam, and with its weight decay decoupled AdamW.
 template <FloatingPoint Scalar, bool Decoupled>
-struct AdamRule : PlainRule {
-  using scalar_type = Scalar;
+struct AdamRule : PlainRule<Scalar> {
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = Decoupled ? "polyak::AdamW" : "polyak::Adam";
 
@@ -76,24 +76,20 @@ struct AdamRule : PlainRule {
     if (options.amsgrad) visit("largest", largest);
   }
 
-  template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    options.amsgrad ? f(move<true>(factors, slice)) : f(move<false>(factors, slice));
+  void with_kernel(const Factors& factors, std::size_t offset, const auto& f) noexcept {
+    options.amsgrad ? f(kernel<true>(factors, offset)) : f(kernel<false>(factors, offset));
   }
 
  private:
-  template <bool Largest, class Grad>
-  auto move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
+  template <bool Largest>
+  auto kernel(const Factors& factors, std::size_t offset) noexcept {
     // With ρ = root2, η / (√v/ρ + ε) is ηρ / (√v + ρε): one division less a coordinate.
     const T descent = T(-factors.rate / factors.weight1 * factors.root2),
             epsilon = scaled_epsilon<T>(options.epsilon, factors.root2), decay = T(factors.decay),
             shrink = T(1 - factors.rate * factors.decay), beta1 = T(options.beta1), beta2 = T(options.beta2),
             intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2);
-    T* const most = Largest ? largest.data() + slice.offset : nullptr;
-    return as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset,
-                            square = squares.data() + slice.offset](auto i) noexcept {
-      const auto p = lanes::load<T>(params, i);
-      auto g = lanes::load<T>(grad, i);
+    T* const most = Largest ? largest.data() + offset : nullptr;
+    return [=, moment = moments.data() + offset, square = squares.data() + offset](auto p, auto g, auto i) noexcept {
       if constexpr (!Decoupled) g = lanes::mul_add(decay, p, g);
       const auto m = lanes::store(moment, i, lanes::mul_add(beta1, lanes::load(moment, i), intake1 * g));
       auto v = lanes::store(square, i, lanes::mul_add(beta2, lanes::load(square, i), intake2 * g * g));
@@ -102,8 +98,8 @@ struct AdamRule : PlainRule {
         v = lanes::store(most, i, before < v ? v : before);
       }
       const auto step = m / (lanes::square_root(v) + epsilon);
-      return lanes::store(params, i, lanes::mul_add(descent, step, Decoupled ? shrink * p : p));
-    });
+      return lanes::mul_add(descent, step, Decoupled ? shrink * p : p);
+    };
   }
 };
 
@@ -119,16 +115,14 @@ using AdamWOptions = detail::AdamOptionsOf<true>;
 ///
 /// Costs 2n scalars of memory, 3n with amsgrad. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
-class Adam : public detail::Coordinatewise<detail::AdamRule<Scalar, false>> {
- public:
+struct Adam : detail::Coordinatewise<detail::AdamRule<Scalar, false>> {
   explicit Adam(AdamOptions options = {}) : Adam::Coordinatewise(std::move(options)) {}
 };
 
 /// Adam with decoupled weight decay as torch.optim.AdamW defines it (Loshchilov & Hutter 2019): θ ← (1 − ηλ) θ, and
 /// then Adam's step with λ = 0. Costs as Adam does.
 template <FloatingPoint Scalar = double>
-class AdamW : public detail::Coordinatewise<detail::AdamRule<Scalar, true>> {
- public:
+struct AdamW : detail::Coordinatewise<detail::AdamRule<Scalar, true>> {
   explicit AdamW(AdamWOptions options = {}) : AdamW::Coordinatewise(std::move(options)) {}
 };
 

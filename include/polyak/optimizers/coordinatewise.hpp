@@ -42,18 +42,24 @@ concept WithMomentum = requires(const Options& options) { options.momentum; };
 template <FloatingPoint Scalar>
 using StateVector = Eigen::Matrix<lanes::compute_t<Scalar>, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
-/// The move f(i) of weights of this scalar, with i as in lanes.hpp.
-template <FloatingPoint Scalar, class F>
-struct Move : F {
+/// The move of the coordinates of a slice, by a rule's kernel.
+template <FloatingPoint Scalar, class Grad, class Kernel>
+struct Move {
   static constexpr std::size_t width = lanes::width<Scalar>;
+  using T = lanes::compute_t<Scalar>;
+  Scalar* params;
+  Grad grad;
+  Kernel kernel;
+
+  auto operator()(auto i) const noexcept(noexcept(kernel(T(), T(), lanes::At<1>{}))) {
+    return lanes::store(params, i, kernel(lanes::load<T>(params, i), lanes::load<T>(grad, i), i));
+  }
 };
-template <FloatingPoint Scalar, class F>
-[[nodiscard]] Move<Scalar, F> as_move(F f) noexcept {
-  return {std::move(f)};
-}
 
 /// A rule whose steps need no numbers but those they are given.
+template <FloatingPoint Scalar>
 struct PlainRule {
+  using scalar_type = Scalar;
   using Factors = StepNumbers;
 
   static StepNumbers begin(std::uint64_t, const StepNumbers& now, Eigen::Index) noexcept { return now; }
@@ -62,14 +68,16 @@ struct PlainRule {
 
 /// What every optimizer that moves coordinate by coordinate has in common: one tick a step, the hyperparameters that
 /// can be set while training, options by block, saving. It is long because all of that is here. What differs is in a
-/// class that is derived from PlainRule and has
+/// class that is derived from PlainRule<Scalar> and has
 ///
-///     scalar_type, name
+///     name
 ///     options                      have learning_rate, weight_decay and blocks, and may have a momentum
 ///     its state                    behind the options, with initializers
 ///     for_each_state(visit)        visit(name, member) for what a step leaves to the next; vectors are of size n,
 ///                                  zeroed before the first step
-///     with_kernel(factors, slice, f)     f(the move of a coordinate); factors.rate and .decay are those of the block
+///     with_kernel(factors, offset, f)    f(kernel), whose kernel(p, g, i) returns where a weight p with the gradient g
+///                                        goes; i is as in lanes.hpp and counts from offset; factors.rate and .decay
+///                                        are those of the block
 ///
 /// and where its steps need more numbers than StepNumbers
 ///
@@ -84,8 +92,8 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   static constexpr std::string_view name = Rule::name;
 
   explicit Coordinatewise(Options options) : rule_{{}, std::move(options)} {
-    check_options();
-    for_each_block_option(OptionChecker{Rule::name});
+    rule_.options.for_each_option(check_option);
+    for_each_block_option(check_option);
   }
 
   /// Moves the weights one step, and the averages behind it. Throws std::invalid_argument on blocks that overlap, that
@@ -158,6 +166,8 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   }
 
  private:
+  static constexpr OptionChecker check_option{Rule::name};
+
   /// Moves a slice by the factors of its block. A struct, since a lambda would be another type for each set of folds.
   struct WithKernel {
     Coordinatewise& optimizer;
@@ -172,7 +182,9 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
         own.decay *= blocks[slice.block].weight_decay_factor;
         use = &own;
       }
-      optimizer.rule_.with_kernel(*use, slice, f);
+      optimizer.rule_.with_kernel(*use, slice.offset, [&]<class Kernel>(const Kernel& kernel) {
+        f(Move<scalar_type, decltype(slice.grad), Kernel>{slice.params.data(), slice.grad, kernel});
+      });
       if (!flushes(optimizer.steps_)) return;
       optimizer.for_each_vector(
           [&](auto& vector) { flush_subnormals(vector.data() + slice.offset, slice.params.size()); });
@@ -220,14 +232,10 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     f(options.weight_decay, settings.decay);
     if constexpr (WithMomentum<Options>) f(options.momentum, settings.momentum);
   }
-  /// A number; a schedule passes, and what it gives is checked where it is asked.
-  static void check(const Setting& setting, const auto& given) {
-    OptionChecker{Rule::name}(setting.name, given, nonnegative);
-  }
   [[nodiscard]] StepNumbers ask() const {
     const auto number = [this](const Hyperparameter& option, const Setting& setting) {
       const double x = option(steps_);
-      if (!option.is_number() && !nonnegative.holds(x)) check(setting, x);  // numbers were checked when they were set
+      if (!option.is_number()) check_option(setting.name, x, nonnegative);  // numbers were checked when they were set
       return x;
     };
     const Options& o = rule_.options;
@@ -238,10 +246,10 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     return {rate, decay, momentum};
   }
   void set(Setting& setting, Hyperparameter& option, Hyperparameter given) {
-    check(setting, given);
+    check_option(setting.name, given, nonnegative);
     std::swap(option, given);
     try {
-      check_options();
+      rule_.options.for_each_option(check_option);
     } catch (...) {
       std::swap(option, given);
       throw;
@@ -265,12 +273,12 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
       const bool is_state = (setting.is_set || was_set) && !keeps_options(archive);
       if (!is_state && saved != present) {
         setting.is_set = was_set;
-        return refuse_option(archive, Rule::name, setting.name, saved, present);
+        if constexpr (TakesNames<Archive>) return archive.differs(Rule::name, setting.name, saved, present);
+        throw_other_option(Rule::name, setting.name, saved, present);
       }
       option = number;
     }
   }
-  void check_options() const { rule_.options.for_each_option(OptionChecker{Rule::name}); }
   void for_each_block_option(const auto& visit) const {
     const auto& blocks = rule_.options.blocks;
     for (std::size_t i = 0; i < blocks.size(); ++i) {

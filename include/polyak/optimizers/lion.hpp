@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -30,8 +31,7 @@ struct LionOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct LionRule : PlainRule {
-  using scalar_type = Scalar;
+struct LionRule : PlainRule<Scalar> {
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Lion";
 
@@ -40,22 +40,17 @@ struct LionRule : PlainRule {
 
   void for_each_state(const auto& visit) { visit("moment", moments); }
 
-  template <class Grad, class F>
-  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+  void with_kernel(const StepNumbers& now, std::size_t offset, const auto& f) noexcept {
     const T rate = T(now.rate), shrink = T(1 - now.rate * now.decay), beta1 = T(options.beta1),
             beta2 = T(options.beta2), intake1 = T(1 - options.beta1), intake2 = T(1 - options.beta2);
-    f(as_move<Scalar>(
-        [=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset](auto i) noexcept {
-          const auto p = shrink * lanes::load<T>(params, i);
-          const auto g = lanes::load<T>(grad, i);
-          const auto m = lanes::load(moment, i);
-          lanes::store(moment, i, lanes::mul_add(beta2, m, intake2 * g));
-          const auto c = lanes::mul_add(beta1, m, intake1 * g);
-          using V = decltype(+c);
-          // The sign of NaN is NaN: a step must not hide a diverged gradient.
-          const V sign = c > V{} ? lanes::all<V>(1) : c < V{} ? lanes::all<V>(-1) : c;
-          return lanes::store(params, i, lanes::mul_add(-rate, sign, p));
-        }));
+    f([=, moment = moments.data() + offset]<class V>(V p, V g, auto i) noexcept {
+      const V m = lanes::load(moment, i);
+      lanes::store(moment, i, lanes::mul_add(beta2, m, intake2 * g));
+      const V c = lanes::mul_add(beta1, m, intake1 * g);
+      // The sign of NaN is NaN: a step must not hide a diverged gradient.
+      const V sign = c > V{} ? lanes::all<V>(1) : c < V{} ? lanes::all<V>(-1) : c;
+      return lanes::mul_add(-rate, sign, shrink * p);
+    });
   }
 };
 
@@ -67,8 +62,7 @@ struct LionRule : PlainRule {
 ///
 /// Costs n scalars of memory. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
-class Lion : public detail::Coordinatewise<detail::LionRule<Scalar>> {
- public:
+struct Lion : detail::Coordinatewise<detail::LionRule<Scalar>> {
   explicit Lion(LionOptions options = {}) : Lion::Coordinatewise(std::move(options)) {}
 };
 

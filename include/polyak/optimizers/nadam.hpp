@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -39,8 +40,7 @@ struct NAdamOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct NAdamRule : PlainRule {
-  using scalar_type = Scalar;
+struct NAdamRule : PlainRule<Scalar> {
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::NAdam";
 
@@ -76,23 +76,19 @@ struct NAdamRule : PlainRule {
     visit("square", squares);
   }
 
-  template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+  void with_kernel(const Factors& factors, std::size_t offset, const auto& f) noexcept {
     // With ρ = root2, η / (√v/ρ + ε) is ηρ / (√v + ρε): one division less a coordinate.
     const double rate = factors.rate * factors.root2;
     const T of_grad = T(rate * factors.of_grad), of_moment = T(rate * factors.of_moment),
             epsilon = scaled_epsilon<T>(options.epsilon, factors.root2), decay = T(factors.decay),
             beta1 = T(options.beta1), beta2 = T(options.beta2), intake1 = T(1 - options.beta1),
             intake2 = T(1 - options.beta2);
-    f(as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad, moment = moments.data() + slice.offset,
-                       square = squares.data() + slice.offset](auto i) noexcept {
-      const auto p = lanes::load<T>(params, i);
-      const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
+    f([=, moment = moments.data() + offset, square = squares.data() + offset](auto p, auto g, auto i) noexcept {
+      g = lanes::mul_add(decay, p, g);
       const auto m = lanes::store(moment, i, lanes::mul_add(beta1, lanes::load(moment, i), intake1 * g));
       const auto v = lanes::store(square, i, lanes::mul_add(beta2, lanes::load(square, i), intake2 * g * g));
-      const auto step = lanes::mul_add(of_grad, g, of_moment * m) / (lanes::square_root(v) + epsilon);
-      return lanes::store(params, i, p - step);
-    }));
+      return p - lanes::mul_add(of_grad, g, of_moment * m) / (lanes::square_root(v) + epsilon);
+    });
   }
 
  private:
@@ -110,8 +106,7 @@ struct NAdamRule : PlainRule {
 ///
 /// Costs 2n scalars of memory. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
-class NAdam : public detail::Coordinatewise<detail::NAdamRule<Scalar>> {
- public:
+struct NAdam : detail::Coordinatewise<detail::NAdamRule<Scalar>> {
   explicit NAdam(NAdamOptions options = {}) : NAdam::Coordinatewise(std::move(options)) {}
 };
 

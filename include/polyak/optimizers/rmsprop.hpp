@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -37,8 +38,7 @@ struct RMSpropOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct RMSpropRule : PlainRule {
-  using scalar_type = Scalar;
+struct RMSpropRule : PlainRule<Scalar> {
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::RMSprop";
 
@@ -59,39 +59,35 @@ struct RMSpropRule : PlainRule {
     if (has_velocity) visit("velocity", velocities);
   }
 
-  template <class Grad, class F>
-  void with_kernel(const StepNumbers& now, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+  void with_kernel(const StepNumbers& now, std::size_t offset, const auto& f) noexcept {
     if (now.momentum == 0) {
-      options.centered ? f(move<true, false>(now, slice)) : f(move<false, false>(now, slice));
+      options.centered ? f(kernel<true, false>(now, offset)) : f(kernel<false, false>(now, offset));
     } else {
-      options.centered ? f(move<true, true>(now, slice)) : f(move<false, true>(now, slice));
+      options.centered ? f(kernel<true, true>(now, offset)) : f(kernel<false, true>(now, offset));
     }
   }
 
  private:
-  template <bool Centered, bool HasMomentum, class Grad>
-  auto move(const StepNumbers& now, const Slice<Scalar, Grad>& slice) noexcept {
+  template <bool Centered, bool HasMomentum>
+  auto kernel(const StepNumbers& now, std::size_t offset) noexcept {
     const T descent = T(-now.rate), decay = T(now.decay), alpha = T(options.alpha), intake = T(1 - options.alpha),
             epsilon = T(options.epsilon), momentum = T(now.momentum);
-    T* const mean = Centered ? means.data() + slice.offset : nullptr;
-    T* const velocity = HasMomentum ? velocities.data() + slice.offset : nullptr;
-    return as_move<Scalar>(
-        [=, params = slice.params.data(), grad = slice.grad, square = squares.data() + slice.offset](auto i) noexcept {
-          const auto p = lanes::load<T>(params, i);
-          const auto g = lanes::mul_add(decay, p, lanes::load<T>(grad, i));
-          auto v = lanes::store(square, i, lanes::mul_add(alpha, lanes::load(square, i), intake * g * g));
-          using V = decltype(v);
-          if constexpr (Centered) {
-            const V m = lanes::store(mean, i, lanes::mul_add(alpha, lanes::load(mean, i), intake * g));
-            v = lanes::mul_add(-m, m, v);
-            v = v < V{} ? V{} : v;  // by rounding, where the gradient hardly changes
-          }
-          V step = g / (lanes::square_root(v) + epsilon);
-          if constexpr (HasMomentum) {
-            step = lanes::store(velocity, i, lanes::mul_add(momentum, lanes::load(velocity, i), step));
-          }
-          return lanes::store(params, i, lanes::mul_add(descent, step, p));
-        });
+    T* const mean = Centered ? means.data() + offset : nullptr;
+    T* const velocity = HasMomentum ? velocities.data() + offset : nullptr;
+    return [=, square = squares.data() + offset]<class V>(V p, V g, auto i) noexcept {
+      g = lanes::mul_add(decay, p, g);
+      V v = lanes::store(square, i, lanes::mul_add(alpha, lanes::load(square, i), intake * g * g));
+      if constexpr (Centered) {
+        const V m = lanes::store(mean, i, lanes::mul_add(alpha, lanes::load(mean, i), intake * g));
+        v = lanes::mul_add(-m, m, v);
+        v = v < V{} ? V{} : v;  // by rounding, where the gradient hardly changes
+      }
+      V step = g / (lanes::square_root(v) + epsilon);
+      if constexpr (HasMomentum) {
+        step = lanes::store(velocity, i, lanes::mul_add(momentum, lanes::load(velocity, i), step));
+      }
+      return lanes::mul_add(descent, step, p);
+    };
   }
 };
 
@@ -106,8 +102,7 @@ struct RMSpropRule : PlainRule {
 /// memory, n more centred, n more from the first step with a momentum on. Throws std::invalid_argument on options out
 /// of range, at construction or, where a schedule gives them, in the step that meets them.
 template <FloatingPoint Scalar = double>
-class RMSprop : public detail::Coordinatewise<detail::RMSpropRule<Scalar>> {
- public:
+struct RMSprop : detail::Coordinatewise<detail::RMSpropRule<Scalar>> {
   explicit RMSprop(RMSpropOptions options = {}) : RMSprop::Coordinatewise(std::move(options)) {}
 };
 

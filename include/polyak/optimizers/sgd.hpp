@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
@@ -40,8 +41,7 @@ struct SgdOptions {
 namespace detail {
 
 template <FloatingPoint Scalar>
-struct SgdRule : PlainRule {
-  using scalar_type = Scalar;
+struct SgdRule : PlainRule<Scalar> {
   using T = lanes::compute_t<Scalar>;
   static constexpr std::string_view name = "polyak::Sgd";
 
@@ -67,33 +67,30 @@ struct SgdRule : PlainRule {
 
   enum class Momentum { none, heavy_ball, nesterov };
 
-  template <class Grad, class F>
-  void with_kernel(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
-    factors.decay == 0 ? with_momentum<false>(factors, slice, f) : with_momentum<true>(factors, slice, f);
+  void with_kernel(const Factors& factors, std::size_t offset, const auto& f) noexcept {
+    factors.decay == 0 ? with_momentum<false>(factors, offset, f) : with_momentum<true>(factors, offset, f);
   }
 
  private:
-  template <bool Decays, class Grad, class F>
-  void with_momentum(const Factors& factors, const Slice<Scalar, Grad>& slice, const F& f) noexcept {
+  template <bool Decays>
+  void with_momentum(const Factors& factors, std::size_t offset, const auto& f) noexcept {
     if (factors.momentum == 0) {
-      f(move<Decays, Momentum::none>(factors, slice));
+      f(kernel<Decays, Momentum::none>(factors, offset));
     } else if (options.nesterov) {
-      f(move<Decays, Momentum::nesterov>(factors, slice));
+      f(kernel<Decays, Momentum::nesterov>(factors, offset));
     } else {
-      f(move<Decays, Momentum::heavy_ball>(factors, slice));
+      f(kernel<Decays, Momentum::heavy_ball>(factors, offset));
     }
   }
 
-  template <bool Decays, Momentum M, class Grad>
-  auto move(const Factors& factors, const Slice<Scalar, Grad>& slice) noexcept {
+  template <bool Decays, Momentum M>
+  auto kernel(const Factors& factors, std::size_t offset) noexcept {
     const bool decoupled = options.decoupled_weight_decay;
     const T descent = T(-factors.rate), decay = T(decoupled ? 0 : factors.decay),
             shrink = T(decoupled ? 1 - factors.rate * factors.decay : 1), momentum = T(factors.momentum),
             intake = T(factors.intake);
-    T* const velocity = M == Momentum::none ? nullptr : velocities.data() + slice.offset;
-    return as_move<Scalar>([=, params = slice.params.data(), grad = slice.grad](auto i) noexcept {
-      auto p = lanes::load<T>(params, i);
-      auto d = lanes::load<T>(grad, i);
+    T* const velocity = M == Momentum::none ? nullptr : velocities.data() + offset;
+    return [=](auto p, auto d, auto i) noexcept {
       if constexpr (Decays) {
         if (decay != 0) d = lanes::mul_add(decay, p, d);  // 0 where decoupled, and 0 · ∞ would spoil the velocity
         p *= shrink;
@@ -103,8 +100,8 @@ struct SgdRule : PlainRule {
         lanes::store(velocity, i, v);
         d = M == Momentum::nesterov ? lanes::mul_add(momentum, v, d) : v;
       }
-      return lanes::store(params, i, lanes::mul_add(descent, d, p));
-    });
+      return lanes::mul_add(descent, d, p);
+    };
   }
 };
 
@@ -121,8 +118,7 @@ struct SgdRule : PlainRule {
 /// construction or, where a schedule gives them, in the step that meets them; a schedule may give a momentum of 0 with
 /// Nesterov as well.
 template <FloatingPoint Scalar = double>
-class Sgd : public detail::Coordinatewise<detail::SgdRule<Scalar>> {
- public:
+struct Sgd : detail::Coordinatewise<detail::SgdRule<Scalar>> {
   explicit Sgd(SgdOptions options = {}) : Sgd::Coordinatewise(std::move(options)) {}
 };
 

@@ -33,15 +33,15 @@ struct AccumulateOptions {
 /// it and it is not double.
 template <class Optimizer, FloatingPoint Scalar = detail::scalar_or_double<Optimizer>>
 class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>, Optimizer, AccumulateOptions, Scalar> {
-  using Base = detail::StatefulWrapper<Accumulate<Optimizer, Scalar>, Optimizer, AccumulateOptions, Scalar>;
-  friend Base;
+  friend typename Accumulate::StatefulWrapper;
 
  public:
   using scalar_type = Scalar;
   static constexpr std::string_view name = "polyak::Accumulate";
 
   /// Throws std::invalid_argument on micro_batches = 0.
-  explicit Accumulate(Optimizer trainer, AccumulateOptions options = {}) : Base(std::move(trainer), options) {}
+  explicit Accumulate(Optimizer trainer, AccumulateOptions options = {})
+      : Accumulate::StatefulWrapper(std::move(trainer), options) {}
 
   /// Adds the gradient and, if it is the last of k, takes the step. Throws what that throws, and std::invalid_argument
   /// on a size other than that of the first of the k; then the gradient was not added.
@@ -58,16 +58,11 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
   /// Gradients added up towards the next step.
   [[nodiscard]] std::uint64_t pending() const noexcept { return pending_; }
 
-  void reset() {
-    Base::reset();
-    mean_.resize(0);
-  }
-
  private:
   using T = lanes::compute_t<Scalar>;
 
-  [[nodiscard]] auto state() noexcept { return std::tie(pending_, layout_, sum_); }
-  void serialize_state(auto& archive, std::uint64_t& pending, detail::KnownLayout& layout, auto& sum) const {
+  [[nodiscard]] auto state() noexcept { return std::tie(pending_, layout_, sum_, mean_); }
+  void serialize_state(auto& archive, std::uint64_t& pending, detail::KnownLayout& layout, auto& sum, auto&) const {
     detail::serialize_value(archive, "pending", pending);
     if (pending >= this->options_.micro_batches && !detail::keeps_options(archive)) {
       detail::throw_damaged(name, "it has " + detail::to_text(pending) + " gradients pending");
@@ -111,10 +106,5 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> sum_;
   Eigen::Matrix<Scalar, Eigen::Dynamic, 1, Eigen::ColMajor> mean_;
 };
-
-template <class Optimizer>
-Accumulate(Optimizer) -> Accumulate<Optimizer>;
-template <class Optimizer>
-Accumulate(Optimizer, AccumulateOptions) -> Accumulate<Optimizer>;
 
 }  // namespace polyak

@@ -28,13 +28,12 @@ struct ClipNormOptions {
 /// interleaved partial sums. Costs one more pass over the gradient; the scaling is part of the optimizer's own.
 template <class Optimizer>
 class ClipNorm : public detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, ClipNormOptions> {
-  using Base = detail::GradientWrapper<ClipNorm<Optimizer>, Optimizer, ClipNormOptions>;
-
  public:
   static constexpr std::string_view name = "polyak::ClipNorm";
 
   /// Throws std::invalid_argument unless max_norm > 0.
-  explicit ClipNorm(Optimizer trainer, ClipNormOptions options = {}) : Base(std::move(trainer), options) {}
+  explicit ClipNorm(Optimizer trainer, ClipNormOptions options = {})
+      : ClipNorm::GradientWrapper(std::move(trainer), options) {}
 
   /// ‖g‖ of the latest gradient, before clipping.
   [[nodiscard]] double norm() const noexcept { return norm_; }

@@ -21,13 +21,12 @@ struct ClipValueOptions {
 /// Costs nothing but arithmetic in the optimizer's own pass.
 template <class Optimizer>
 class ClipValue : public detail::GradientWrapper<ClipValue<Optimizer>, Optimizer, ClipValueOptions> {
-  using Base = detail::GradientWrapper<ClipValue<Optimizer>, Optimizer, ClipValueOptions>;
-
  public:
   static constexpr std::string_view name = "polyak::ClipValue";
 
   /// Throws std::invalid_argument unless max_value > 0.
-  explicit ClipValue(Optimizer trainer, ClipValueOptions options = {}) : Base(std::move(trainer), options) {}
+  explicit ClipValue(Optimizer trainer, ClipValueOptions options = {})
+      : ClipValue::GradientWrapper(std::move(trainer), options) {}
 
   template <FloatingPoint Scalar, bool Filters>
   [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>&) const noexcept {

@@ -35,15 +35,15 @@ struct LookaheadOptions {
 /// double.
 template <class Optimizer, FloatingPoint Scalar = detail::scalar_or_double<Optimizer>>
 class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, Optimizer, LookaheadOptions, Scalar> {
-  using Base = detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, Optimizer, LookaheadOptions, Scalar>;
-  friend Base;
+  friend typename Lookahead::StatefulWrapper;
 
  public:
   using scalar_type = Scalar;
   static constexpr std::string_view name = "polyak::Lookahead";
 
   /// Throws std::invalid_argument on options out of range.
-  explicit Lookahead(Optimizer trainer, LookaheadOptions options = {}) : Base(std::move(trainer), options) {}
+  explicit Lookahead(Optimizer trainer, LookaheadOptions options = {})
+      : Lookahead::StatefulWrapper(std::move(trainer), options) {}
 
   /// A step of the optimizer, and in every k-th one of the slow weights.
   template <class Step, class... Folds>
@@ -102,10 +102,5 @@ class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, O
   detail::KnownLayout layout_;
   Eigen::Matrix<T, Eigen::Dynamic, 1, Eigen::ColMajor> slow_;
 };
-
-template <class Optimizer>
-Lookahead(Optimizer) -> Lookahead<Optimizer>;
-template <class Optimizer>
-Lookahead(Optimizer, LookaheadOptions) -> Lookahead<Optimizer>;
 
 }  // namespace polyak

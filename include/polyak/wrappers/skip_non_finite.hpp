@@ -23,12 +23,10 @@ struct SkipNonFiniteOptions {
 /// -ffast-math too. Costs one more pass over the gradient.
 template <class Optimizer>
 class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer, SkipNonFiniteOptions> {
-  using Base = detail::GradientWrapper<SkipNonFinite<Optimizer>, Optimizer, SkipNonFiniteOptions>;
-
  public:
   static constexpr std::string_view name = "polyak::SkipNonFinite";
 
-  explicit SkipNonFinite(Optimizer trainer) : Base(std::move(trainer), {}) {}
+  explicit SkipNonFinite(Optimizer trainer) : SkipNonFinite::GradientWrapper(std::move(trainer), {}) {}
 
   /// Gradients that were skipped.
   [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }

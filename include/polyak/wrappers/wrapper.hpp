@@ -118,8 +118,7 @@ class GradientWrapper : public StatefulWrapper<Derived, Optimizer, OptionsType> 
   }
 
  protected:
-  GradientWrapper(Optimizer trainer, OptionsType options)
-      : StatefulWrapper<Derived, Optimizer, OptionsType>(std::move(trainer), std::move(options)) {}
+  using StatefulWrapper<Derived, Optimizer, OptionsType>::StatefulWrapper;
 };
 
 }  // namespace detail
