@@ -4,12 +4,10 @@
 
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <ranges>
-#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -17,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "polyak/detail/swap.hpp"
 #include "polyak/io/detail/archive.hpp"
 #include "polyak/io/detail/file.hpp"
 #include "polyak/io/detail/scalars.hpp"
@@ -60,23 +57,14 @@ concept ArrayItem = ReadableParameters<T&> || IntegerArray<T> || is_wide<std::re
 template <class T>
 concept Expression = EigenDense<T> && FloatingPoint<typename T::Scalar>;
 template <class T>
-concept ObjectItem = SerializableBy<T, StateSaver> && SerializableBy<T, StateLoader>;
-template <class T>
-concept Saveable = ArrayItem<T> || TextItem<T> || Textual<T> || Expression<T> || ObjectItem<T>;
+concept Saveable = ArrayItem<T> || TextItem<T> || Textual<T> || Expression<T> ||
+                   (SerializableBy<T, StateSaver> && SerializableBy<T, StateLoader>);
 
 /// Whether what is loaded into a T outlives the call: an object that has a name, or a view.
 template <class T>
-inline constexpr bool keeps_what_is_loaded = std::is_lvalue_reference_v<T> || [] {
-  if constexpr (is_parameter_set<std::remove_cvref_t<T>>) {
-    return true;
-  } else if constexpr (Scalars<T>) {
-    return OutlivesCall<T>;
-  } else if constexpr (Blocks<T>) {
-    return OutlivesCall<std::ranges::range_value_t<T>>;
-  } else {
-    return std::ranges::borrowed_range<T>;
-  }
-}();
+concept KeepsWhatIsLoaded =
+    std::is_lvalue_reference_v<T> || is_parameter_set<std::remove_cvref_t<T>> || (Scalars<T> && OutlivesCall<T>) ||
+    (Blocks<T> && OutlivesCall<std::ranges::range_value_t<T>>) || (!EigenDense<T> && std::ranges::borrowed_range<T>);
 
 /// Names for what has none: "weights" for parameters and "state" for the rest, "weights_2" the second time.
 struct ItemNames {
@@ -88,14 +76,10 @@ struct ItemNames {
     static_assert(Saveable<std::remove_cvref_t<T>>,
                   "polyak: saved and loaded are parameters, numbers, enums, arrays of whole numbers, std::string, "
                   "generators of random numbers, and classes with serialize");
-    static_assert(!Loads || keeps_what_is_loaded<T>,
+    static_assert(!Loads || KeepsWhatIsLoaded<T>,
                   "polyak::load: what is loaded into a temporary is lost: name the object, or a view of it");
     if constexpr (Saveable<std::remove_cvref_t<T>>) {
-      if constexpr (Loads && !std::is_lvalue_reference_v<T>) {
-        f(given.name, const_cast<T&>(given.object));  // a view, through which is written
-      } else {
-        f(given.name, given.object);
-      }
+      f(given.name, const_cast<std::remove_reference_t<T>&>(given.object));  // to write through a view
     }
   }
   template <bool Loads, class T, class F>
@@ -129,7 +113,6 @@ void for_each_array(const std::string& name, T& item, std::string_view who, cons
 template <class T>
 void save_item(TensorWriter& file, const std::string& name, T& item) {
   using Item = std::remove_const_t<T>;
-  require_nothing_swapped(item);
   const auto add = [&](auto& arrays, const std::shared_ptr<const void>& owner) {
     for_each_array(name, arrays, file.name().who, [&](const std::string& of, const auto& block, const auto& shape) {
       file.add(of, Block<const std::remove_cvref_t<decltype(*block.data)>>{block.data, block.shape}, shape, owner);
@@ -148,8 +131,7 @@ void save_item(TensorWriter& file, const std::string& name, T& item) {
   } else if constexpr (TextItem<Item>) {
     file.add_text(name, std::string(std::string_view(item)));
   } else {
-    StateSaver saver(file, name);
-    const_cast<Item&>(item).serialize(saver, 0u);  // which only reads while it saves
+    StateSaver(file, name) & const_cast<Item&>(item);  // which only reads while it saves
   }
 }
 
@@ -157,15 +139,7 @@ void save_item(TensorWriter& file, const std::string& name, T& item) {
 template <FileScalar T>
 [[nodiscard]] const std::byte* scalars_for(const TensorFile& file, const std::string& name, const BlockShape& shape) {
   const Tensor& tensor = file.tensor(name);
-  Dimensions dimensions = tensor.shape;
-  bool good = tensor.dtype == dtype_of<T>();
-  if constexpr (is_wide<T>) {
-    const auto note = file.texts().find(name + std::string(note_suffix));
-    good = good && note != file.texts().end() && note->second == note_of<T>() && !dimensions.empty() &&
-           dimensions.back() == bytes_in_file<T>;
-    if (good) dimensions.pop_back();
-  }
-  if (!good || !fits(dimensions, shape)) {
+  if (const auto dimensions = file.shape_of<T>(name, tensor); !dimensions || !fits(*dimensions, shape)) {
     std::string what = to_text(name, tensor) + " must be ";
     what.append(is_wide<T> ? note_of<T>() : dtype_of<T>()).append(", ").append(std::to_string(shape.rows));
     file.name().misfit(what + " x " + std::to_string(shape.cols) + ", as what it is loaded into");
@@ -173,83 +147,67 @@ template <FileScalar T>
   return file.scalars(tensor);
 }
 
-/// Parameters into which of the file's what fits is loaded; the rest stays, and is told.
-template <ReadableParameters P>
-[[nodiscard]] std::function<void()> prepare_reshaped(const TensorFile& file, const std::string& name, P& params,
-                                                     Differences& differences) {
-  using Scalar = scalar_of<P&>;
+/// Does all that can throw, and returns what cannot: what puts the loaded into its place. Given differences, what of
+/// the blocks of parameters fits is loaded; the rest stays, and is told.
+template <ArrayItem T>
+[[nodiscard]] std::function<void()> prepare_arrays(const TensorFile& file, const std::string& name, T& item,
+                                                   Differences* differences) {
   std::vector<std::function<void()>> commits;
   Reshaped all;
-  bool same = true;
-  for_each_array(name, params, file.name().who, [&](const std::string& of, const auto& block, const auto& dimensions) {
-    all.present.push_back(block.shape);
-    for (const Scalar x : block.flat()) all.weights.push_back(static_cast<double>(x));
-    const auto place = file.tensors().find(of);
-    if (place == file.tensors().end()) {
-      differences.told.push_back('"' + of + "\" is not in the file");
-      same = false;
-      return;
+  const std::size_t told = differences ? differences->told.size() : 0;
+  const auto tell = [&](const std::string& of, const std::string& what) {
+    differences->told.push_back('"' + of + "\" " + what);
+  };
+  for_each_array(name, item, file.name().who, [&](const std::string& of, const auto& block, const auto& dimensions) {
+    using Scalar = std::remove_reference_t<decltype(*block.data)>;
+    static_assert(!std::is_const_v<Scalar>, "polyak: what is loaded into must not be const");
+    BlockShape saved = block.shape;
+    if constexpr (ReadableParameters<T&>) {
+      all.present.push_back(block.shape);
+      if (differences) {
+        for (const auto x : block.flat()) all.weights.push_back(static_cast<double>(x));
+        const auto place = file.tensors().find(of);
+        if (place == file.tensors().end()) return tell(of, "is not in the file");
+        const Dimensions& shape = place->second.shape;
+        if (shape.size() == dimensions.size() && shape != dimensions) {
+          tell(of, "was " + to_text(shape) + ", is " + to_text(dimensions));
+          saved.rows = shape.size() == 2 || saved.cols == 1 ? shape[0] : 1;
+          saved.cols = saved.cols == 1 ? 1 : shape.back();
+        }
+        all.saved.push_back(saved);
+      }
     }
-    const Dimensions& saved = place->second.shape;
-    BlockShape shape = block.shape;
-    if (saved.size() == dimensions.size() && saved != dimensions) {
-      differences.told.push_back('"' + of + "\" was " + to_text(saved) + ", is " + to_text(dimensions));
-      shape = shape.cols == 1 ? BlockShape{saved[0], 1, shape.row_major}
-                              : BlockShape{saved.size() == 2 ? saved[0] : 1, saved.back(), shape.row_major};
-      same = false;
+    if constexpr (!std::is_const_v<Scalar>) {
+      const std::byte* const from = scalars_for<Scalar>(file, of, saved);
+      commits.push_back([from, saved, block] { decode_block(from, {true, false, &saved}, block); });
     }
-    all.saved.push_back(shape);
-    std::vector<Scalar> loaded(shape.size());
-    decode_block<Scalar>(scalars_for<Scalar>(file, of, shape), {}, {loaded.data(), shape});
-    commits.push_back(
-        [loaded = std::move(loaded), shape, block] { copy_common(loaded.data(), shape, block.data, block.shape); });
   });
-  for (std::size_t i = all.present.size(); Blocks<P&>; ++i) {
+  for (std::size_t i = all.present.size(); Blocks<T&>; ++i) {
     const auto left_out = file.tensors().find(name + '.' + std::to_string(i));
     if (left_out == file.tensors().end()) break;
-    differences.told.push_back('"' + left_out->first + "\" is left out");
-    const Dimensions& saved = left_out->second.shape;
-    all.saved.push_back({saved.empty() ? 1 : saved[0], saved.size() == 2 ? saved[1] : 1, false});
-    same = false;
+    if (!differences) {
+      file.misfit_listing('"' + name + "\" must have as many blocks as were saved, got " + std::to_string(i));
+    }
+    tell(left_out->first, "is left out");
+    const Dimensions& shape = left_out->second.shape;
+    all.saved.push_back({shape.empty() ? 1 : shape[0], shape.size() == 2 ? shape[1] : 1, false});
   }
-  all.changed = !same;
-  differences.reshaped.push_back(std::move(all));
+  if (differences && ReadableParameters<T&>) {
+    all.changed = differences->told.size() > told;
+    differences->reshaped.push_back(std::move(all));
+  }
   return [commits = std::move(commits)] {
     for (const auto& commit : commits) commit();
   };
 }
 
-template <class T>
-concept ResizableIntegers = IntegerArray<T> && requires(T& vector) { vector.resize(1u); };
-template <class T>
-concept WritableBlocks = ReadableParameters<T&> && !std::is_const_v<element_t<T&>>;
-
-/// Does all that can throw, and returns what cannot: what puts the loaded into its place.
+/// The same for whatever can be loaded.
 template <class T>
 [[nodiscard]] std::function<void()> prepare_item(const TensorFile& file, const std::string& name, T& item,
                                                  Differences* differences) {
-  require_nothing_swapped(item);
-  if constexpr (WritableBlocks<T>) {
-    if (differences) return prepare_reshaped(file, name, item, *differences);
-  }
-  if constexpr (ArrayItem<T> && !ResizableIntegers<T>) {
-    std::vector<std::function<void()>> commits;
-    for_each_array(name, item, file.name().who, [&](const std::string& of, const auto& block, const auto&) {
-      using Scalar = std::remove_reference_t<decltype(*block.data)>;
-      static_assert(!std::is_const_v<Scalar>, "polyak: what is loaded into must not be const");
-      if constexpr (!std::is_const_v<Scalar>) {
-        const std::byte* const from = scalars_for<Scalar>(file, of, block.shape);
-        commits.push_back([from, block] { decode_block(from, {}, block); });
-      }
-    });
-    const std::string next = name + '.' + std::to_string(commits.size());
-    if (Blocks<T&> && file.tensors().contains(next)) {
-      file.misfit_listing('"' + name + "\" must have as many blocks as were saved, got " +
-                          std::to_string(commits.size()));
-    }
-    return [commits = std::move(commits)] {
-      for (const auto& commit : commits) commit();
-    };
+  constexpr bool takes_size = IntegerArray<T> && requires { item.resize(1u); };
+  if constexpr (ArrayItem<T> && !takes_size) {
+    return prepare_arrays(file, name, item, differences);
   } else {
     static_assert(!std::is_const_v<T>, "polyak: what is loaded into must not be const");
     static_assert(
@@ -257,10 +215,8 @@ template <class T>
         "polyak: to be loaded whole or not at all, an object must be copyable, and movable without exceptions");
     const auto copy = std::make_shared<T>(item);
     if constexpr (IntegerArray<T>) {
-      copy->resize(length_of(file.tensor(name)));
-      for_each_array(name, *copy, file.name().who, [&](const std::string& of, const auto& block, const auto&) {
-        decode_block(scalars_for<std::ranges::range_value_t<T&>>(file, of, block.shape), {}, block);
-      });
+      copy->resize(file.length_of(name, file.tensor(name)));
+      prepare_arrays(file, name, *copy, nullptr)();
     } else if constexpr (Textual<T>) {
       if (const std::string& text = file.text(name); !read_text(text, *copy)) {
         file.name().misfit('"' + name + "\" must be what it is loaded into, got \"" + text.substr(0, 100) + '"');
@@ -292,8 +248,7 @@ void load_all(const std::filesystem::path& path, OtherOptions* other, Objects&&.
   static_assert(sizeof...(Objects) > 0, "polyak::load: there is nothing to load");
   TensorFile file({"polyak::load", path.string()});
   file.read_data();
-  std::vector<std::string> told;
-  Differences differences{told};
+  Differences differences;
   std::vector<std::function<void()>> commits;
   for (const bool parameters : {true, false}) {  // which objects may have to know of
     ItemNames names;
@@ -305,7 +260,7 @@ void load_all(const std::filesystem::path& path, OtherOptions* other, Objects&&.
     (names.with<true>(std::forward<Objects>(objects), prepare), ...);
   }
   for (const auto& commit : commits) commit();
-  if (other) other->differences = std::move(told);
+  if (other) other->differences = std::move(differences.told);
 }
 
 }  // namespace detail
@@ -394,24 +349,6 @@ struct EntryInfo {
   return result;
 }
 
-namespace detail {
-
-/// The numbers of a tensor into parameters of as many, rounded where their scalar is narrower.
-template <FloatingPoint From, class P>
-void round_into(const TensorFile& file, const Tensor& tensor, P& params) {
-  for_each_block(params, file.name().who, [&](std::size_t offset, auto target) {
-    const std::byte* from = file.scalars(tensor) + offset * bytes_in_file<From>;
-    From some[256];
-    for (std::size_t i = 0; i < target.size(); i += std::size(some)) {
-      const std::size_t n = std::min(std::size(some), target.size() - i);
-      decode(from + i * bytes_in_file<From>, n, some);
-      lanes::copy(target.data() + i, some, n);
-    }
-  });
-}
-
-}  // namespace detail
-
 /// Reads the average out of the object saved under a name, or of a part of it ("opt.averager.1"), without the object:
 /// into parameters of its size, in storage order, rounded to their scalar; a Compensated one without its residue. Of an
 /// Averaged with several averagers name one ("opt.averager.1"): those without an average yet do not count.
@@ -420,7 +357,7 @@ void round_into(const TensorFile& file, const Tensor& tensor, P& params) {
 /// where there is no average of that name yet, or more than one. Sparse models keep their averages in another form:
 /// load the model.
 template <ReadableParameters P>
-  requires detail::keeps_what_is_loaded<P>
+  requires detail::KeepsWhatIsLoaded<P>
 void load_average(const std::filesystem::path& path, std::string_view object_name, P&& into) {
   detail::TensorFile file({"polyak::load_average", path.string()});
   file.read_data();
@@ -432,20 +369,24 @@ void load_average(const std::filesystem::path& path, std::string_view object_nam
     average = &entry;
   }
   if (!average) file.misfit_listing("there is no average in \"" + object + '"');
+  const std::string& name = average->first;
   const detail::Tensor& tensor = average->second;
   const std::size_t n = detail::ShapesOf(into, file.name().who).size();
-  const auto try_as = [&]<class From>(From) {
-    if (tensor.dtype != detail::dtype_of<From>() || tensor.end - tensor.begin != n * detail::bytes_in_file<From>) {
+  const auto load_as = [&]<class From>(From) {
+    if (!file.shape_of<From>(name, tensor) || tensor.end - tensor.begin != n * detail::bytes_in_file<From>) {
       return false;
     }
-    detail::round_into<From>(file, tensor, into);
+    const std::byte* from = file.scalars(tensor);
+    detail::for_each_block(into, file.name().who, [&](std::size_t, auto target) {
+      for (auto& x : target) {
+        x = lanes::convert<scalar_of<P>>(detail::decode_one<From>(from));
+        from += detail::bytes_in_file<From>;
+      }
+    });
     return true;
   };
-  if (try_as(double{}) || try_as(float{}) || try_as(Eigen::half{}) || try_as(Eigen::bfloat16{})) return;
-  const auto note = file.texts().find(average->first + std::string(detail::note_suffix));
-  const bool is_wide = note != file.texts().end() && note->second == detail::note_of<long double>();
-  if (is_wide && try_as(static_cast<long double>(0))) return;
-  file.name().misfit(detail::to_text(average->first, tensor) + " must be " + std::to_string(n) +
+  if (load_as(0.0) || load_as(0.0F) || load_as(Eigen::half()) || load_as(Eigen::bfloat16()) || load_as(0.0L)) return;
+  file.name().misfit(detail::to_text(name, tensor) + " must be " + std::to_string(n) +
                      " numbers, as what it is loaded into");
 }
 

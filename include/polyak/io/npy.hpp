@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <limits>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <system_error>
 #include <vector>
 
 #include "polyak/io/detail/file.hpp"
@@ -65,28 +66,38 @@ class NpyHeader {
 
   [[nodiscard]] NpyInfo parse() {
     NpyInfo info;
-    bool has_type = false, has_order = false, has_shape = false;
-    expect('{');
-    while (!accept('}')) {
+    std::set<std::string_view> keys;
+    list('{', '}', [&] {
       const std::string_view key = quoted();
       expect(':');
-      bool* const has = key == "descr" ? &has_type : key == "fortran_order" ? &has_order : &has_shape;
-      if (has == &has_shape && key != "shape") fail("must have no other keys, got \"" + std::string(key) + '"');
-      if (std::exchange(*has, true)) fail("must have each key once, got a second \"" + std::string(key) + '"');
-      if (has == &has_type) info.dtype = quoted();
-      if (has == &has_order) info.fortran_order = truth();
-      if (has == &has_shape) info.shape = tuple();
-      if (accept(',')) continue;
-      expect('}');
-      break;
-    }
+      if (!keys.insert(key).second) fail("must have each key once, got a second \"" + std::string(key) + '"');
+      if (key == "descr") {
+        info.dtype = quoted();
+      } else if (key == "fortran_order") {
+        info.fortran_order = accept("True");
+        if (!info.fortran_order && !accept("False")) fail("must have True or False");
+      } else if (key == "shape") {
+        list('(', ')', [&] { info.shape.push_back(number(info.shape.empty())); });
+      } else {
+        fail("must have no other keys, got \"" + std::string(key) + '"');
+      }
+    });
     skip_spaces();
     if (!text_.empty()) fail("must end after its dictionary, and does not");
-    if (!has_type || !has_order || !has_shape) fail("must have the keys descr, fortran_order and shape, and lacks one");
+    if (keys.size() < 3) fail("must have the keys descr, fortran_order and shape, and lacks one");
     return info;
   }
 
  private:
+  /// Calls item() for what is between brackets; a comma may be behind the last one too.
+  template <class Item>
+  void list(char open, char close, const Item& item) {
+    expect(open);
+    while (!accept({&close, 1})) {
+      item();
+      if (!accept(",")) return expect(close);
+    }
+  }
   [[nodiscard]] std::string_view quoted() {
     skip_spaces();
     const std::size_t end = text_.empty() ? std::string_view::npos : text_.find(text_[0], 1);
@@ -95,51 +106,30 @@ class NpyHeader {
     text_.remove_prefix(end + 1);
     return result;
   }
-  [[nodiscard]] bool truth() {
+  [[nodiscard]] std::size_t number(bool is_first) {
     skip_spaces();
-    const std::string_view word = text_.starts_with("True") ? "True" : "False";
-    if (!text_.starts_with(word)) fail("must have True or False");
-    text_.remove_prefix(word.size());
-    return word == "True";
-  }
-  [[nodiscard]] Dimensions tuple() {
-    Dimensions result;
-    expect('(');
-    while (!accept(')')) {
-      result.push_back(number());
-      if (accept(',')) continue;
-      if (result.size() == 1) fail("must have a tuple as its shape, and has a number");
-      expect(')');
-      break;
-    }
-    return result;
-  }
-  [[nodiscard]] std::size_t number() {
+    std::size_t result = 0;
+    const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), result);
+    if (error == std::errc::result_out_of_range) fail("has a number that is too large");
+    if (error != std::errc()) fail("must have a number");
+    text_.remove_prefix(static_cast<std::size_t>(end - text_.data()));
+    accept("L");  // as Python 2 wrote them
     skip_spaces();
-    constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
-    std::size_t result = 0, digits = 0;
-    for (; digits < text_.size() && text_[digits] >= '0' && text_[digits] <= '9'; ++digits) {
-      const auto digit = static_cast<std::size_t>(text_[digits] - '0');
-      if (result > (most - digit) / 10) fail("has a number that is too large");
-      result = 10 * result + digit;
-    }
-    if (digits == 0) fail("must have a number");
-    text_.remove_prefix(digits);
-    accept('L');  // as Python 2 wrote them
+    if (is_first && !text_.starts_with(',')) fail("must have a tuple as its shape, and has a number");
     return result;
   }
   void skip_spaces() noexcept {
     const std::size_t first = text_.find_first_not_of(" \t\r\n");
     text_.remove_prefix(std::min(first, text_.size()));
   }
-  bool accept(char c) noexcept {
+  bool accept(std::string_view word) noexcept {
     skip_spaces();
-    if (!text_.starts_with(c)) return false;
-    text_.remove_prefix(1);
+    if (!text_.starts_with(word)) return false;
+    text_.remove_prefix(word.size());
     return true;
   }
   void expect(char c) {
-    if (!accept(c)) fail(std::string("must have a '") + c + "', and has none");
+    if (!accept({&c, 1})) fail(std::string("must have a '") + c + "', and has none");
   }
   [[noreturn]] void fail(const std::string& what) const { name_.fail("its header " + what); }
 
@@ -154,14 +144,13 @@ class NpyHeader {
   };
   if (file.left() < npy_magic.size() + 4) refuse();
   const FileBytes head = file.read(npy_magic.size() + 2, "the magic");
-  const std::string_view text(reinterpret_cast<const char*>(head.memory.get()), head.size);
+  const std::string_view text = head.text();
   if (!text.starts_with(npy_magic) || text[6] < 1 || text[6] > 3 || text[7] != 0) refuse();
   const std::size_t width = text[6] == 1 ? 2 : 4;
   const FileBytes length = file.read(width, "the length of the header");
   const std::uint64_t n =
       width == 2 ? decode_one<std::uint16_t>(length.memory.get()) : decode_one<std::uint32_t>(length.memory.get());
-  const FileBytes header = file.read(n, "the header");
-  return NpyHeader(file.name(), {reinterpret_cast<const char*>(header.memory.get()), header.size}).parse();
+  return NpyHeader(file.name(), file.read(n, "the header").text()).parse();
 }
 
 /// "f8" by any of the names that NumPy 1 has for it; what has a sign of the byte order has a short one.
@@ -205,9 +194,10 @@ template <class P>
   requires detail::Scalars<const P&> || (EigenDense<P> && FloatingPoint<typename P::Scalar>)
 void save_npy(const std::filesystem::path& path, const P& array) {
   if constexpr (EigenDense<P>) {
-    if constexpr (!detail::EigenMemory<P>) return save_npy(path, array.eval());
-    if constexpr (detail::EigenMemory<P>) {
-      if (!detail::is_contiguous(array)) return save_npy(path, array.eval());
+    if constexpr (!detail::EigenMemory<P>) {
+      return save_npy(path, array.eval());
+    } else if (!detail::is_contiguous(array)) {
+      return save_npy(path, array.eval());
     }
   }
   if constexpr (detail::Scalars<const P&>) {
@@ -250,9 +240,8 @@ void load_npy(const std::filesystem::path& path, P&& into) {
   if (file.left() > 0) {
     const detail::FileBytes rest =
         file.read(std::min<std::uint64_t>(file.left(), detail::npy_magic.size()), "the rest");
-    const std::string_view text(reinterpret_cast<const char*>(rest.memory.get()), rest.size);
-    name.fail(text == detail::npy_magic ? "must have one array, and has several: save each in a file of its own"
-                                        : "must end with its array, and does not");
+    name.fail(rest.text() == detail::npy_magic ? "must have one array, and has several: save each in a file of its own"
+                                               : "must end with its array, and does not");
   }
   if (info.fortran_order && info.shape.size() > 2) {
     return detail::decode_fortran(scalars.memory.get(), info.shape, big_endian, block.flat());

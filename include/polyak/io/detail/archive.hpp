@@ -73,17 +73,17 @@ template <Textual T>
     x = static_cast<T>(number);
     return true;
   } else if constexpr (FloatingPoint<T>) {
-    const bool negative = text.starts_with('-');
-    const std::string digits = text.substr(negative ? 1 : 0);
-    const auto json = nlohmann::json::parse(digits, nullptr, false);  // whatever the locale
-    const bool is_special = digits == "inf" || digits == "nan";
-    if ((!json.is_number() || digits.starts_with('-')) && !is_special) return false;
     using Limits = std::numeric_limits<double>;
-    const double size = json.is_number()  ? json.get<double>()
-                        : digits == "inf" ? Limits::infinity()
-                                          : Limits::quiet_NaN();
-    x = static_cast<T>(negative ? -size : size);
-    return is_special || is_finite(static_cast<double>(x));  // else it is out of range
+    static const std::map<std::string_view, double> not_in_json = {
+        {"inf", Limits::infinity()}, {"-inf", -Limits::infinity()}, {"nan", Limits::quiet_NaN()}, {"-0", -0.0}};
+    if (const auto special = not_in_json.find(text); special != not_in_json.end()) {
+      x = static_cast<T>(special->second);
+      return true;
+    }
+    const auto json = nlohmann::json::parse(text, nullptr, false);  // whatever the locale
+    if (!json.is_number()) return false;
+    x = static_cast<T>(json.get<double>());
+    return is_finite(static_cast<double>(x));  // else it is out of range
   } else {
     const auto json = nlohmann::json::parse(text, nullptr, false);
     if (std::same_as<T, bool> ? !json.is_boolean() : !json.is_number_integer()) return false;
@@ -95,26 +95,19 @@ template <Textual T>
 /// Where in an object an archive is: "opt", "opt.averager.0", …
 class NamePath {
  public:
-  explicit NamePath(std::string_view object) : path_(object) {}
+  explicit NamePath(std::string_view object) : paths_{std::string(object)} {}
 
-  void enter(std::string_view name) {
-    ends_.push_back(path_.size());
-    path_.append(".").append(name);
-  }
-  void leave() {
-    path_.resize(ends_.back());
-    ends_.pop_back();
-  }
+  void enter(std::string_view name) { paths_.push_back(of(name)); }
+  void leave() { paths_.pop_back(); }
 
  protected:
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  [[nodiscard]] std::string of(std::string_view name) const { return std::string(path_).append(".").append(name); }
+  [[nodiscard]] const std::string& path() const noexcept { return paths_.back(); }
+  [[nodiscard]] std::string of(std::string_view name) const { return std::string(path()).append(".").append(name); }
   /// What a class of the user's saves without a name is numbered, in each part from 0 on.
-  [[nodiscard]] std::string next() { return of(std::to_string(counts_[path_]++)); }
+  [[nodiscard]] std::string next() { return std::to_string(counts_[path()]++); }
 
  private:
-  std::string path_;
-  std::vector<std::size_t> ends_;
+  std::vector<std::string> paths_;
   std::map<std::string, int> counts_;
 };
 
@@ -131,7 +124,7 @@ class StateSaver : public NamePath {
   template <class T>
     requires Textual<std::remove_const_t<T>>
   StateSaver& operator&(T& x) {
-    file_.add_text(next(), text_of(x));
+    value(next(), x);
     return *this;
   }
   template <SerializableBy<StateSaver> T>
@@ -150,7 +143,8 @@ class StateSaver : public NamePath {
   }
   /// An averager and its gains say it twice.
   void type(std::string_view who, std::string_view name) {
-    if (const std::string* const known = file_.text(of(name)); !known || *known != who) option(who, name, who);
+    const auto known = file_.texts().find(of(name));
+    if (known == file_.texts().end() || known->second != who) option(who, name, who);
   }
 
   void array_size(std::string_view, const std::uint64_t&) noexcept {}
@@ -164,16 +158,6 @@ class StateSaver : public NamePath {
   TensorWriter& file_;
 };
 
-/// What two blocks have in common, from one into the other: the upper left corner.
-template <class T>
-void copy_common(const T* from, const BlockShape& from_shape, T* to, const BlockShape& to_shape) noexcept {
-  for (std::size_t c = 0; c < std::min(from_shape.cols, to_shape.cols); ++c) {
-    for (std::size_t r = 0; r < std::min(from_shape.rows, to_shape.rows); ++r) {
-      to[index_of(to_shape, r, c)] = from[index_of(from_shape, r, c)];
-    }
-  }
-}
-
 /// Parameters that are given with other blocks than the file has, and what they are where it has none.
 struct Reshaped {
   std::vector<BlockShape> saved, present;
@@ -183,7 +167,7 @@ struct Reshaped {
 
 /// What is told to a StateLoader that goes on with what the object has, and what it tells.
 struct Differences {
-  std::vector<std::string>& told;
+  std::vector<std::string> told = {};
   std::vector<Reshaped> reshaped = {};
 };
 
@@ -206,15 +190,11 @@ class StateLoader : public NamePath {
 
   template <Textual T>
   StateLoader& operator&(T& x) {
-    read(next(), x);
+    value(next(), x);
     return *this;
   }
   template <SerializableBy<StateLoader> T>
   StateLoader& operator&(T& object) {
-    if (!differences_) {
-      object.serialize(*this, 0u);
-      return *this;
-    }
     NamePath before = *this;
     try {
       object.serialize(*this, 0u);
@@ -229,14 +209,17 @@ class StateLoader : public NamePath {
 
   template <Textual T>
   void value(std::string_view name, T& x) {
-    read(of(name), x);
+    const std::string* const text = find(file_.texts(), of(name));
+    if (text && !read_text(*text, x)) {
+      file_.name().misfit('"' + of(name) + "\" must be a number of its kind, got \"" + *text + '"');
+    }
   }
   void option(std::string_view who, std::string_view name, std::string_view present) {
-    const std::string* const saved = find(of(name));
+    const std::string* const saved = find(file_.texts(), of(name));
     if (saved && *saved != present) differs(who, name, *saved, present);
   }
   void type(std::string_view who, std::string_view name) {
-    const std::string* const saved = find(of(name), name == "class");
+    const std::string* const saved = find(file_.texts(), of(name), name == "class");
     if (saved && *saved != who) refuse(std::string(who) + ": the saved state is of " + *saved);
   }
   void differs(std::string_view who, std::string_view name, std::string_view saved, std::string_view present) {
@@ -253,63 +236,51 @@ class StateLoader : public NamePath {
     };
     reshaped_ = nullptr;
     if (!differences_) return false;
-    const Reshaped* place = nullptr;
-    std::size_t matches = 0;
-    bool changed = false;
+    std::vector<const Reshaped*> places;
     for (const Reshaped& each : differences_->reshaped) {
-      if (!is_saved(each)) continue;
-      place = &each;
-      changed |= each.changed;
-      ++matches;
+      if (is_saved(each)) places.push_back(&each);
     }
-    if (!changed) return false;
-    if (matches > 1) {
+    if (std::none_of(places.begin(), places.end(), [](const Reshaped* place) { return place->changed; })) return false;
+    if (places.size() > 1) {
       file_.name().misfit('"' + path() + "\" is the state of one of several parameters that were saved with the same " +
                           "blocks and have others now: load each with its own in a call");
     }
-    reshaped_ = place;
-    shapes = place->present;
+    reshaped_ = places[0];
+    shapes = reshaped_->present;
     return true;
   }
   void array_size(std::string_view name, std::uint64_t& n) {
-    const Tensor* const tensor = find_tensor(name);
+    const Tensor* const tensor = find(file_.tensors(), of(name));
     if (!tensor) return;
-    n = length_of(*tensor);
-    if (const auto note = file_.texts().find(of(name) + std::string(note_suffix));
-        note != file_.texts().end() && tensor->shape.size() == 2 && tensor->shape[1] == bytes_in_file<long double>) {
-      n = tensor->shape[0];
-    }
+    n = file_.length_of(of(name), *tensor);
     if (reshaped_ && n == size_of(reshaped_->saved)) n = size_of(reshaped_->present);
   }
   template <FileScalar T>
   void array(std::string_view name, T* data, std::size_t n) {
-    const Tensor* const tensor = find_tensor(name);
+    const Tensor* const tensor = find(file_.tensors(), of(name));
     if (!tensor) {
       std::fill_n(data, n, T(0));
       return;
     }
-    if (reshaped_ && n == size_of(reshaped_->present)) {
-      std::vector<T> saved(size_of(reshaped_->saved));
-      const Reshaped& blocks = *std::exchange(reshaped_, nullptr);
-      array(name, saved.data(), saved.size());
-      reshaped_ = &blocks;
-      // Averages and the slow weights of a Lookahead begin as the weights, all else as 0.
-      const bool is_weights = name == "average" || name == "slow" || name.starts_with("iterate.");
-      for (std::size_t i = 0; i < n; ++i) data[i] = is_weights ? static_cast<T>(blocks.weights[i]) : T(0);
-      const T* from = saved.data();
-      for (std::size_t i = 0; i < std::min(blocks.saved.size(), blocks.present.size()); ++i) {
-        copy_common(from, blocks.saved[i], data, blocks.present[i]);
-        from += blocks.saved[i].size();
-        data += blocks.present[i].size();
-      }
-      return;
-    }
-    if (tensor->dtype != dtype_of<T>() || tensor->end - tensor->begin != n * bytes_in_file<T>) {
-      file_.name().misfit(to_text(of(name), *tensor) + " must have " + std::to_string(n) + " numbers of " +
+    const bool is_reshaped = reshaped_ && n == size_of(reshaped_->present);
+    const std::size_t saved = is_reshaped ? size_of(reshaped_->saved) : n;
+    const std::size_t bytes = tensor->end - tensor->begin;  // divided, as blocks that are left out may be of any size
+    if (tensor->dtype != dtype_of<T>() || bytes % bytes_in_file<T> != 0 || bytes / bytes_in_file<T> != saved) {
+      file_.name().misfit(to_text(of(name), *tensor) + " must have " + std::to_string(saved) + " numbers of " +
                           std::string(dtype_of<T>()));
     }
-    decode(file_.scalars(*tensor), n, data);
-    used_.insert(of(name) + std::string(note_suffix));
+    used_.insert(of(name) + note_suffix);
+    const std::byte* from = file_.scalars(*tensor);
+    if (!is_reshaped) return decode(from, n, data);
+    // Averages and the slow weights of a Lookahead begin as the weights, all else as 0.
+    const bool is_weights = name == "average" || name == "slow" || name.starts_with("iterate.");
+    for (std::size_t i = 0; i < n; ++i) data[i] = is_weights ? static_cast<T>(reshaped_->weights[i]) : T(0);
+    for (std::size_t i = 0; i < std::min(reshaped_->saved.size(), reshaped_->present.size()); ++i) {
+      const BlockShape &before = reshaped_->saved[i], &now = reshaped_->present[i];
+      decode_block(from, {before.row_major, false, &before}, Block<T>{data, now});
+      from += before.size() * bytes_in_file<T>;
+      data += now.size();
+    }
   }
 
   /// What of the object was not asked for.
@@ -346,33 +317,22 @@ class StateLoader : public NamePath {
     return size;
   }
   /// Null where it may be missing and is.
-  [[nodiscard]] const std::string* find(const std::string& name, bool must = false) {
-    const auto place = file_.texts().find(name);
-    if (place == file_.texts().end()) return missing(name, must), nullptr;
-    used_.insert(name);
-    return &place->second;
-  }
-  [[nodiscard]] const Tensor* find_tensor(std::string_view name) {
-    const auto place = file_.tensors().find(of(name));
-    if (place == file_.tensors().end()) return missing(of(name), false), nullptr;
-    used_.insert(of(name));
-    return &place->second;
+  template <class Entries>
+  [[nodiscard]] const typename Entries::mapped_type* find(const Entries& entries, const std::string& name,
+                                                          bool must = false) {
+    const auto place = entries.find(name);
+    if (place != entries.end()) {
+      used_.insert(name);
+      return &place->second;
+    }
+    if (!is_there_) file_.misfit_listing("there is no object \"" + name.substr(0, name.find_last_of('.')) + '"');
+    if (must || !differences_) refuse(file_.name().text("there is no \"" + name + '"'));
+    if (used_.insert(name).second) differences_->told.push_back('"' + name + "\" is not in the file");
+    return nullptr;
   }
   [[noreturn]] void refuse(const std::string& what) const {
     if (differences_) throw OtherState(what);
     throw std::invalid_argument(what);
-  }
-  void missing(const std::string& name, bool must) {
-    if (!is_there_) file_.misfit_listing("there is no object \"" + name.substr(0, name.find_last_of('.')) + '"');
-    if (must || !differences_) refuse(file_.name().text("there is no \"" + name + '"'));
-    if (used_.insert(name).second) differences_->told.push_back('"' + name + "\" is not in the file");
-  }
-  template <class T>
-  void read(const std::string& name, T& x) {
-    const std::string* const text = find(name);
-    if (text && !read_text(*text, x)) {
-      file_.name().misfit('"' + name + "\" must be a number of its kind, got \"" + *text + '"');
-    }
   }
 
   const TensorFile& file_;

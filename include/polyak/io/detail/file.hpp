@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -73,6 +72,8 @@ struct FileBytes {
 #endif
     memory.reset(static_cast<std::byte*>(bytes));
   }
+
+  [[nodiscard]] std::string_view text() const noexcept { return {reinterpret_cast<const char*>(memory.get()), size}; }
 
   std::unique_ptr<std::byte, Free> memory;
   std::size_t size = 0;
@@ -169,40 +170,38 @@ class ReplacementFile {
     if (replaces && !S_ISREG(old.st_mode)) name_.fail("must be a regular file to be replaced, and is not");
     open(replaces ? S_IRUSR | S_IWUSR : S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH);
     if (replaces && ::fchmod(file_.get(), old.st_mode & 07777) != 0 && !is_unsupported(errno)) {
-      const int error = errno;
-      discard();
-      name_.fail_system("cannot be given the permissions of the file it replaces", error);
+      name_.fail_system("cannot be given the permissions of the file it replaces");
     }
   }
-  ReplacementFile(const ReplacementFile&) = delete;
-  ReplacementFile& operator=(const ReplacementFile&) = delete;
-  ~ReplacementFile() { discard(); }
 
   void write(std::span<const std::byte> bytes) {
-    if (bytes.size() > capacity - used_) flush();
-    if (bytes.size() >= capacity) return write_through(bytes);
-    std::copy(bytes.begin(), bytes.end(), buffer_.get() + used_);
-    used_ += bytes.size();
+    while (!bytes.empty()) {
+      const auto written = uninterrupted([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
+      if (written < 0) name_.fail_system("cannot be written");
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
   }
   /// Writes over what was written from `offset` on.
   void overwrite(std::uint64_t offset, std::span<const std::byte> bytes) {
-    flush();
     if (::lseek(file_.get(), static_cast<off_t>(offset), SEEK_SET) < 0) name_.fail_system("cannot be written");
-    write_through(bytes);
+    write(bytes);
   }
 
   void commit() {
-    flush();
     if (!to_disk(file_.get())) name_.fail_system("cannot be brought to the disk");
     if (!file_.close()) name_.fail_system("cannot be closed");
-    if (::rename(temporary_.c_str(), place_.c_str()) != 0) name_.fail_system("cannot be moved to its place");
-    temporary_.clear();
-    sync_directory();
+    if (::rename(temporary_.path.c_str(), place_.c_str()) != 0) name_.fail_system("cannot be moved to its place");
+    temporary_.path.clear();
+    const std::filesystem::path parent = place_.parent_path();
+    const char* const directory = parent.empty() ? "." : parent.c_str();
+    const Descriptor opened(uninterrupted([&] { return ::open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+    if (!opened.is_open() && errno == EACCES) return;  // it may be written to but not read
+    if (!opened.is_open() || (!to_disk(opened.get()) && !is_unsupported(errno))) {
+      name_.fail_system("is in its place, but its directory cannot be brought to the disk");
+    }
   }
 
  private:
-  static constexpr std::size_t capacity = 64 * 1024;
-
   /// What file systems of a network and FUSE say of a call that they do not have.
   [[nodiscard]] static bool is_unsupported(int error) noexcept {
     return error == EPERM || error == ENOTSUP || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL;
@@ -228,45 +227,27 @@ class ReplacementFile {
     for (int attempt = 0; attempt < 100; ++attempt) {
       // Not after the file, whose name may be as long as a name can be.
       const std::string name = ".polyak-" + std::to_string(::getpid()) + '-' + std::to_string(++number) + ".tmp";
-      temporary_ = (place_.parent_path() / name).string();
+      std::string path = place_.parent_path() / name;
       const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-      file_ = Descriptor(uninterrupted([&] { return ::open(temporary_.c_str(), flags, mode); }));
-      if (file_.is_open()) return;
+      file_ = Descriptor(uninterrupted([&] { return ::open(path.c_str(), flags, mode); }));
+      if (file_.is_open()) return temporary_.path.swap(path);
       if (errno != EEXIST) break;
     }
     name_.fail_system("cannot be written");
   }
 
-  void flush() { write_through({buffer_.get(), std::exchange(used_, 0)}); }
-  void write_through(std::span<const std::byte> bytes) {
-    while (!bytes.empty()) {
-      const auto written = uninterrupted([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
-      if (written < 0) name_.fail_system("cannot be written");
-      bytes = bytes.subspan(static_cast<std::size_t>(written));
+  /// What is removed in the end, where it has a name.
+  struct Temporary {
+    ~Temporary() {
+      if (!path.empty()) static_cast<void>(::unlink(path.c_str()));
     }
-  }
-
-  void sync_directory() const {
-    const std::filesystem::path parent = place_.parent_path();
-    const char* const directory = parent.empty() ? "." : parent.c_str();
-    const Descriptor opened(uninterrupted([&] { return ::open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
-    if (!opened.is_open() && errno == EACCES) return;  // it may be written to but not read
-    if (!opened.is_open() || (!to_disk(opened.get()) && !is_unsupported(errno))) {
-      name_.fail_system("is in its place, but its directory cannot be brought to the disk");
-    }
-  }
-
-  void discard() noexcept {
-    static_cast<void>(file_.close());
-    if (!temporary_.empty()) static_cast<void>(::unlink(temporary_.c_str()));
-  }
+    std::string path;
+  };
 
   FileName name_;
   std::filesystem::path place_;
-  std::string temporary_;
-  Descriptor file_{-1};
-  std::unique_ptr<std::byte[]> buffer_{new std::byte[capacity]};
-  std::size_t used_ = 0;
+  Temporary temporary_;
+  Descriptor file_{-1};  // closed first
 };
 
 }  // namespace polyak::detail

@@ -99,22 +99,25 @@ void encode(const T* from, std::size_t n, const F& f) {
   return shape.row_major ? r * shape.cols + c : c * shape.rows + r;
 }
 
-/// How the scalars of an array lie in a file.
+/// How the scalars of an array lie in a file. Of one of another shape than the block it is read into, what both have in
+/// common is read: the upper left corner.
 struct ArrayOrder {
   bool row_major = true;
   bool big_endian = false;
+  const BlockShape* other_shape = nullptr;
 };
 
-/// A file's scalars into a block of the same shape.
 template <FileScalar T>
 void decode_block(const std::byte* from, const ArrayOrder& order, const Block<T>& to) noexcept {
   const BlockShape& shape = to.shape;
-  if (!order.big_endian && (shape.row_major == order.row_major || lies_in_one_order(shape))) {
+  BlockShape in_file = order.other_shape ? *order.other_shape : shape;
+  in_file.row_major = order.row_major;
+  const bool has_shape = in_file.rows == shape.rows && in_file.cols == shape.cols;
+  if (has_shape && !order.big_endian && (shape.row_major == order.row_major || lies_in_one_order(shape))) {
     return decode(from, shape.size(), to.data);
   }
-  const BlockShape in_file{shape.rows, shape.cols, order.row_major};
-  for (std::size_t c = 0; c < shape.cols; ++c) {
-    for (std::size_t r = 0; r < shape.rows; ++r) {
+  for (std::size_t c = 0; c < std::min(in_file.cols, shape.cols); ++c) {
+    for (std::size_t r = 0; r < std::min(in_file.rows, shape.rows); ++r) {
       const std::byte* const at = from + index_of(in_file, r, c) * bytes_in_file<T>;
       to.data[index_of(shape, r, c)] = decode_one<T>(at, order.big_endian);
     }
@@ -126,7 +129,7 @@ template <FileScalar T, class F>
 void encode_row_major(const Block<const T>& block, const F& f) {
   const BlockShape& shape = block.shape;
   if (shape.row_major || lies_in_one_order(shape)) return encode(block.data, shape.size(), f);
-  const std::size_t at_a_time = std::clamp<std::size_t>(128 * 1024 / sizeof(T) / shape.cols, 1, shape.rows);
+  const std::size_t at_a_time = std::clamp<std::size_t>(64 * 1024 / sizeof(T) / shape.cols, 1, shape.rows);
   const std::unique_ptr<T[]> rows(new T[at_a_time * shape.cols]);
   for (std::size_t first = 0; first < shape.rows; first += at_a_time) {
     const std::size_t n = std::min(at_a_time, shape.rows - first);
@@ -151,11 +154,7 @@ using Dimensions = std::vector<std::size_t>;
 template <ReadableParameters P>
 [[nodiscard]] Dimensions dimensions_of(const BlockShape& shape) {
   bool is_vector = shape.cols == 1;
-  if constexpr (EigenDense<P>) {
-    is_vector = std::remove_cvref_t<P>::IsVectorAtCompileTime;
-  } else if constexpr (Scalars<P>) {
-    is_vector = true;
-  }
+  if constexpr (EigenDense<P>) is_vector = std::remove_cvref_t<P>::IsVectorAtCompileTime;
   if (is_vector) return {shape.size()};
   return {shape.rows, shape.cols};
 }

@@ -17,7 +17,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
@@ -26,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -47,56 +47,37 @@ inline constexpr std::uint64_t longest_header = 100'000'000;
 
 /// Bits of a scalar of the format; none of one that is not known here.
 [[nodiscard]] inline std::optional<std::size_t> bits_of(std::string_view dtype) {
-  static constexpr std::pair<std::string_view, std::size_t> known[] = {
+  static const std::map<std::string_view, std::size_t> known = {
       {"F64", 64},    {"F32", 32},    {"F16", 16},    {"BF16", 16},   {"I64", 64},    {"I32", 32}, {"I16", 16},
       {"I8", 8},      {"U64", 64},    {"U32", 32},    {"U16", 16},    {"U8", 8},      {"BOOL", 8}, {"C64", 64},
       {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4}};
-  const auto* const place = std::find_if(std::begin(known), std::end(known), [&](auto& k) { return k.first == dtype; });
-  if (place == std::end(known)) return std::nullopt;
-  return place->second;
+  const auto place = known.find(dtype);
+  return place == known.end() ? std::nullopt : std::optional(place->second);
 }
 
 /// A long double is kept as 16 bytes, and a text beside it says so.
 template <FileScalar T>
 [[nodiscard]] constexpr std::string_view dtype_of() noexcept {
-  if constexpr (std::is_enum_v<T>) {
-    return dtype_of<std::underlying_type_t<T>>();
-  } else if constexpr (std::same_as<T, bool>) {
-    return "BOOL";
-  } else if constexpr (std::same_as<T, Eigen::bfloat16>) {
-    return "BF16";
-  } else if constexpr (is_wide<T>) {
-    return "U8";
-  } else {
-    constexpr std::size_t i = static_cast<std::size_t>(std::countr_zero(sizeof(T)));
-    constexpr std::string_view floats[] = {"", "F16", "F32", "F64"}, signed_ones[] = {"I8", "I16", "I32", "I64"},
-                               unsigned_ones[] = {"U8", "U16", "U32", "U64"};
-    return FloatingPoint<T> ? floats[i] : std::is_signed_v<T> ? signed_ones[i] : unsigned_ones[i];
-  }
+  if constexpr (std::is_enum_v<T>) return dtype_of<std::underlying_type_t<T>>();
+  if (std::same_as<T, bool>) return "BOOL";
+  if (std::same_as<T, Eigen::bfloat16>) return "BF16";
+  if (is_wide<T>) return "U8";
+  constexpr std::string_view names[][4] = {
+      {"I8", "I16", "I32", "I64"}, {"U8", "U16", "U32", "U64"}, {"", "F16", "F32", "F64"}};
+  return names[FloatingPoint<T> ? 2 : std::is_unsigned_v<T>][std::countr_zero(sizeof(T))];
 }
 template <FileScalar T>
 [[nodiscard]] constexpr std::string_view note_of() noexcept {
   if (!is_wide<T>) return "";
   return std::numeric_limits<T>::digits == 64 ? "float80 in 16 bytes" : "float128 in 16 bytes";
 }
-inline constexpr std::string_view note_suffix = ".scalar";
-
-/// Names of what is saved; others may name their tensors as they like.
-[[nodiscard]] inline bool is_name(std::string_view name) noexcept {
-  return !name.empty() && name.size() <= 1000 && name != metadata_key && !name.starts_with("polyak.") &&
-         std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; });
-}
+inline constexpr char note_suffix[] = ".scalar";
 
 struct Tensor {
   std::string dtype;
   Dimensions shape;
   std::size_t begin = 0, end = 0;  // of its scalars, in bytes
 };
-
-/// How many numbers lie in a tensor of one dimension; 0 of another, and of a dtype of which that is not known.
-[[nodiscard]] inline std::size_t length_of(const Tensor& tensor) {
-  return tensor.shape.size() == 1 && bits_of(tensor.dtype) ? tensor.shape[0] : 0;
-}
 
 [[nodiscard]] inline std::string to_text(const std::string& name, const Tensor& tensor) {
   return '"' + name + "\" (" + tensor.dtype + ", " + to_text(tensor.shape) + ')';
@@ -117,8 +98,6 @@ class TensorFile {
     header_ = file_.read(length, "the header");
     parse();
   }
-  TensorFile(const TensorFile&) = delete;
-  TensorFile& operator=(const TensorFile&) = delete;
 
   /// Reads the scalars. Throws std::runtime_error where the file is not what its checksum says.
   void read_data() {
@@ -143,6 +122,25 @@ class TensorFile {
   [[nodiscard]] const std::string& text(std::string_view key) const { return get(texts_, key, "text"); }
   [[nodiscard]] const std::byte* scalars(const Tensor& tensor) const noexcept {
     return data_.memory.get() + tensor.begin;
+  }
+  /// The dimensions of a tensor if its scalars are such; a long double is the last dimension of 16 bytes.
+  template <FileScalar T>
+  [[nodiscard]] std::optional<Dimensions> shape_of(const std::string& key, const Tensor& tensor) const {
+    if (tensor.dtype != dtype_of<T>()) return std::nullopt;
+    Dimensions shape = tensor.shape;
+    if (is_wide<T>) {
+      const auto note = texts_.find(key + note_suffix);
+      if (note == texts_.end() || note->second != note_of<T>() || shape.empty() || shape.back() != bytes_in_file<T>) {
+        return std::nullopt;
+      }
+      shape.pop_back();
+    }
+    return shape;
+  }
+  /// How many numbers lie in a tensor of one dimension; 0 of another, and of a dtype of which that is not known.
+  [[nodiscard]] std::size_t length_of(const std::string& key, const Tensor& tensor) const {
+    const Dimensions shape = shape_of<long double>(key, tensor).value_or(tensor.shape);
+    return shape.size() == 1 && bits_of(tensor.dtype) ? shape[0] : 0;
   }
 
   /// Throws std::invalid_argument that names what there is.
@@ -177,14 +175,13 @@ class TensorFile {
   }
 
   void parse() {
-    const auto* const text = reinterpret_cast<const char*>(header_.memory.get());
-    const std::string_view header(text, header_.size);
+    const std::string_view header = header_.text();
     if (!header.starts_with('{')) fail("its header must begin with {, and does not");
     if (header.find('\0') != std::string_view::npos) fail("its header must be JSON, and has a zero byte");
     Json json;
     std::array<std::set<std::string>, 8> keys;  // so far, of the objects around
     try {
-      json = Json::parse(text, text + header.size(), [&](int depth, Json::parse_event_t event, Json& parsed) {
+      json = Json::parse(header.begin(), header.end(), [&](int depth, Json::parse_event_t event, Json& parsed) {
         const auto level = static_cast<std::size_t>(depth);
         if (level >= keys.size()) fail("its header must be an object of objects, and goes deeper");
         if (event == Json::parse_event_t::object_start) keys[level].clear();
@@ -196,26 +193,25 @@ class TensorFile {
     } catch (const Json::exception& error) {
       fail(std::string("its header must be JSON: ") + error.what());
     }
-    if (!json.is_object()) fail("its header must be an object of JSON, and is not");
-    std::vector<std::pair<const std::string*, const Tensor*>> by_place;
+    std::set<std::tuple<std::size_t, std::size_t, std::string_view>> places;
     for (const auto& [key, value] : json.items()) {
       if (key == metadata_key) {
-        read_texts(value);
+        if (!value.is_object() || !std::all_of(value.begin(), value.end(), [](auto& x) { return x.is_string(); })) {
+          fail("its __metadata__ must be an object of texts, and is not");
+        }
+        value.get_to(texts_);
       } else {
-        const auto place = tensors_.emplace(key, read_tensor(key, value)).first;
-        by_place.emplace_back(&place->first, &place->second);
+        const auto& [name, tensor] = *tensors_.emplace(key, read_tensor(key, value)).first;
+        places.emplace(tensor.begin, tensor.end, name);
       }
     }
-    std::sort(by_place.begin(), by_place.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.second->begin, a.second->end) < std::pair(b.second->begin, b.second->end);
-    });
     std::size_t at = 0;
-    for (const auto& [key, tensor] : by_place) {
-      if (tensor->begin != at) {
-        fail("tensor \"" + *key + "\" must begin where the one before ends, at " + std::to_string(at) + ", got " +
-             std::to_string(tensor->begin));
+    for (const auto& [begin, end, name] : places) {
+      if (begin != at) {
+        fail("tensor \"" + std::string(name) + "\" must begin where the one before ends, at " + std::to_string(at) +
+             ", got " + std::to_string(begin));
       }
-      at = tensor->end;
+      at = end;
     }
     if (at != file_.left()) {
       fail("must end with its last tensor, after " + std::to_string(at) + " bytes of scalars, got " +
@@ -224,48 +220,42 @@ class TensorFile {
     find_checksum(header);
   }
 
-  void read_texts(const Json& json) {
-    if (!json.is_object()) fail("its __metadata__ must be an object of texts, and is not");
-    for (const auto& [key, value] : json.items()) {
-      if (!value.is_string()) fail("its __metadata__ must be an object of texts, and is not");
-      texts_.emplace(key, value.get<std::string>());
-    }
-  }
   /// A dtype that is not known matters only for who asks for the tensor.
   [[nodiscard]] Tensor read_tensor(const std::string& key, const Json& json) const {
     const std::string who = "tensor \"" + key + "\" must have ";
-    const auto has = [&](const char* member) { return json.is_object() && json.contains(member); };
-    if (!has("dtype") || !has("shape") || !has("data_offsets") || !json["dtype"].is_string() ||
-        !json["shape"].is_array() || !json["data_offsets"].is_array() || json["data_offsets"].size() != 2) {
+    const auto has = [&](const char* member, Json::value_t type) {
+      return json.contains(member) && json[member].type() == type;
+    };
+    if (!has("dtype", Json::value_t::string) || !has("shape", Json::value_t::array) ||
+        !has("data_offsets", Json::value_t::array) || json["data_offsets"].size() != 2) {
       fail(who + "a dtype, a shape and two data_offsets");
     }
     const auto number = [&](const Json& x) {
       if (!x.is_number_unsigned()) fail(who + "whole numbers, got " + x.dump());
       return x.get<std::uint64_t>();
     };
-    Tensor tensor{json["dtype"].get<std::string>(), {}};
+    const auto times = [&](std::uint64_t a, std::uint64_t b) {
+      if (b > 0 && a > std::numeric_limits<std::uint64_t>::max() / b) fail(who + "a shape of fewer numbers");
+      return a * b;
+    };
     const std::uint64_t begin = number(json["data_offsets"][0]), end = number(json["data_offsets"][1]);
     if (begin > end || end > file_.left()) {
       fail(who + "data_offsets within the " + std::to_string(file_.left()) + " bytes there are, got " +
            std::to_string(begin) + " to " + std::to_string(end));
     }
-    constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    Tensor tensor{json["dtype"].get<std::string>(), {}, static_cast<std::size_t>(begin), static_cast<std::size_t>(end)};
     std::uint64_t count = 1;
     for (const Json& dimension : json["shape"]) {
-      const std::uint64_t n = number(dimension);
-      if (n > 0 && count > most / n) fail(who + "a shape of fewer numbers");
-      count *= n;
-      tensor.shape.push_back(static_cast<std::size_t>(n));
+      count = times(count, number(dimension));
+      tensor.shape.push_back(dimension.get<std::size_t>());
     }
     if (const auto bits = bits_of(tensor.dtype)) {
-      if (count > most / *bits) fail(who + "a shape of fewer numbers");
-      if (count * *bits % 8 != 0) fail(who + "whole bytes by its shape and dtype");
-      if (const std::uint64_t bytes = count * *bits / 8; bytes != end - begin) {
-        fail(who + std::to_string(bytes) + " bytes by its shape and dtype, got " + std::to_string(end - begin));
+      const std::uint64_t all_bits = times(count, *bits);
+      if (all_bits % 8 != 0) fail(who + "whole bytes by its shape and dtype");
+      if (all_bits / 8 != end - begin) {
+        fail(who + std::to_string(all_bits / 8) + " bytes by its shape and dtype, got " + std::to_string(end - begin));
       }
     }
-    tensor.begin = static_cast<std::size_t>(begin);
-    tensor.end = static_cast<std::size_t>(end);
     return tensor;
   }
   /// Where the digits are: unescaped quotes are those of JSON itself.
@@ -306,7 +296,7 @@ class TensorWriter {
     check_name(name);
     if (is_wide<T>) {
       shape.push_back(bytes_in_file<T>);
-      add_text(name + std::string(note_suffix), std::string(note_of<T>()));
+      add_text(name + note_suffix, std::string(note_of<T>()));
     }
     tensors_.push_back({name, dtype_of<T>(), sizeof(T), block.shape.size() * bytes_in_file<T>, std::move(shape),
                         [block, owner = std::move(owner)](const Put& put) { encode_row_major(block, put); }});
@@ -315,11 +305,7 @@ class TensorWriter {
     check_name(name);
     texts_.emplace(name, std::move(text));
   }
-  /// The text of that name, or null.
-  [[nodiscard]] const std::string* text(const std::string& name) const {
-    const auto place = texts_.find(name);
-    return place == texts_.end() ? nullptr : &place->second;
-  }
+  [[nodiscard]] const std::map<std::string, std::string>& texts() const noexcept { return texts_; }
 
   /// Writes all of it, tensors in the order of their scalars' size and their names, so that all are aligned.
   void write(const std::filesystem::path& path) {
@@ -358,8 +344,11 @@ class TensorWriter {
     std::function<void(const Put&)> encode;
   };
 
+  /// Others may name their tensors as they like.
   void check_name(const std::string& name) {
-    if (!is_name(name)) {
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; };
+    if (name.empty() || name.size() > 1000 || name == metadata_key || name.starts_with("polyak.") ||
+        std::any_of(name.begin(), name.end(), is_control)) {
       name_.misfit("a name must have 1 to 1000 characters, none a control one, and not begin with \"polyak.\", got \"" +
                    name + '"');
     }
