@@ -71,6 +71,8 @@ template <class V>
 using lane_t = typename detail::LaneOf<V>::type;
 template <class V>
 inline constexpr std::size_t count_of = sizeof(V) / sizeof(lane_t<V>);
+template <class V>
+using eigen_packet_t = typename Eigen::internal::find_best_packet<lane_t<V>, int{count_of<V>}>::type;
 
 /// x in all lanes.
 template <class V>
@@ -90,16 +92,8 @@ template <class To, class V>
     return static_cast<To>(x);
   } else if constexpr (n == 1) {
     return detail::round_to<To>(x);
-  } else if constexpr (requires {
-                         { detail::native_widened(x) } -> std::same_as<Packet<To, n>>;
-                       }) {
-    return detail::native_widened(x);
-  } else if constexpr (std::is_integral_v<From> && (sizeof(From) < sizeof(std::int32_t) || sizeof(To) < 4) &&
-                       !std::is_same_v<To, detail::next_int_t<From, To>>) {
-    // By factors of two: GCC 12 takes larger ones number by number.
-    return convert<To>(__builtin_convertvector(x, Packet<detail::next_int_t<From, To>, n>));
   } else {
-    return __builtin_convertvector(x, Packet<To, n>);
+    return detail::converted<Packet<To, n>>(x);
   }
 }
 
@@ -144,11 +138,22 @@ template <class A, class V>
   } else if constexpr (count_of<V> == 1) {
     return detail::mul_add(a, b, c);
   } else if constexpr (detail::has_fma) {
-    using P = typename Eigen::internal::find_best_packet<lane_t<V>, int{count_of<V>}>::type;
+    using P = eigen_packet_t<V>;
     const P x = detail::same_bits<P>(a), y = detail::same_bits<P>(b), z = detail::same_bits<P>(c);
     return detail::same_bits<V>(Eigen::internal::pmadd(x, y, z));
   } else {
     return a * b + c;
+  }
+}
+
+/// The larger of two numbers, none of which is NaN.
+template <class V>
+[[gnu::always_inline]] inline V max(V a, V b) noexcept {
+  if constexpr (sizeof(eigen_packet_t<V>) == sizeof(V)) {
+    using P = eigen_packet_t<V>;
+    return detail::same_bits<V>(Eigen::internal::pmax(detail::same_bits<P>(a), detail::same_bits<P>(b)));
+  } else {
+    return a > b ? a : b;
   }
 }
 

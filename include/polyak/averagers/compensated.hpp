@@ -81,22 +81,14 @@ struct Quanta {
 
   static constexpr Bits exponent = std::bit_cast<Bits>(Limits::infinity());
   /// From here on down the ulp of Shadow stays the same, or the quantum would be subnormal in T.
-  static constexpr Bits smallest =
+  static constexpr T smallest = std::bit_cast<T>(
       static_cast<Bits>(std::max(std::numeric_limits<Shadow>::min_exponent, Limits::min_exponent + below) - 1 + bias)
-      << mantissa;
+      << mantissa);
 
   template <class V>
   [[gnu::always_inline]] static V quantum(V s) noexcept {
-    const auto power = lanes::bits(s) & exponent;
-    const auto least = lanes::all<std::remove_const_t<decltype(power)>>(smallest);
-    const auto larger = [](auto a, auto b) {
-      if constexpr (sizeof(V) == 16 && sizeof(T) == 8) {  // SSE2 compares no integers of 64 bits
-        return lanes::from_bits<V>(a) > lanes::from_bits<V>(b);
-      } else {
-        return a > b;
-      }
-    }(power, least);
-    return lanes::from_bits<V>((larger ? power : least) - (static_cast<Bits>(below) << mantissa));
+    const V power = lanes::max(lanes::from_bits<V>(lanes::bits(s) & exponent), lanes::all<V>(smallest));
+    return lanes::from_bits<V>(lanes::bits(power) - (static_cast<Bits>(below) << mantissa));
   }
   /// Of powers of two.
   template <class V>

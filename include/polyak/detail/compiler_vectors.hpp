@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -47,13 +48,6 @@ template <class To, class From>
   return to;
 }
 
-/// Signed integers twice as wide as From, or half where To is narrower.
-template <class From, class To>
-using next_int_t =
-    std::conditional_t<(sizeof(To) > sizeof(From)), std::conditional_t<sizeof(From) == 1, std::int16_t, std::int32_t>,
-                       std::conditional_t<sizeof(From) == 8, std::int32_t,
-                                          std::conditional_t<sizeof(From) == 4, std::int16_t, std::int8_t>>>;
-
 /// Square roots, and numbers in a wider scalar (for which GCC 12 takes several instructions), where there are
 /// instructions for so many.
 template <class V>
@@ -62,15 +56,15 @@ template <class V>
 void native_widened(V) = delete;
 
 #if defined(__SSE2__)
-template <class V>
-  requires(sizeof(V) <= sizeof(__m128))
-[[gnu::always_inline]] inline V native_root(V x) noexcept {
-  __m128 whole{};
-  std::memcpy(&whole, &x, sizeof x);
-  constexpr bool single = std::is_same_v<typename LaneOf<V>::type, float>;
-  whole = single ? _mm_sqrt_ps(whole) : _mm_castpd_ps(_mm_sqrt_pd(_mm_castps_pd(whole)));
-  std::memcpy(&x, &whole, sizeof x);
-  return x;
+[[gnu::always_inline]] inline auto native_root(VectorOf<float, 4>::type x) noexcept {
+  return reinterpret_cast<decltype(x)>(_mm_sqrt_ps(reinterpret_cast<__m128>(x)));
+}
+[[gnu::always_inline]] inline auto native_root(VectorOf<float, 2>::type x) noexcept {
+  const __m128 root = _mm_sqrt_ps(_mm_castpd_ps(_mm_set_sd(same_bits<double>(x))));  // stays in a register
+  return same_bits<decltype(x)>(_mm_cvtsd_f64(_mm_castps_pd(root)));
+}
+[[gnu::always_inline]] inline auto native_root(VectorOf<double, 2>::type x) noexcept {
+  return reinterpret_cast<decltype(x)>(_mm_sqrt_pd(reinterpret_cast<__m128d>(x)));
 }
 #endif
 #if defined(__AVX__)
@@ -103,5 +97,31 @@ template <class V>
   return reinterpret_cast<VectorOf<float, 16>::type>(_mm512_maskz_cvtepi32_ps(0xFFFF, integers));
 }
 #endif
+
+/// Signed integers twice as wide as From, or half where To is narrower.
+template <class From, class To>
+using next_int_t =
+    std::conditional_t<(sizeof(To) > sizeof(From)), std::conditional_t<sizeof(From) == 1, std::int16_t, std::int32_t>,
+                       std::conditional_t<sizeof(From) == 8, std::int32_t,
+                                          std::conditional_t<sizeof(From) == 4, std::int16_t, std::int8_t>>>;
+
+/// The numbers of a vector in the scalar of another, integers by factors of two: GCC 12 takes larger ones number by
+/// number.
+template <class To, class From>
+[[gnu::always_inline]] inline To converted(From x) noexcept {
+  using T = typename LaneOf<To>::type;
+  using F = typename LaneOf<From>::type;
+  using Next = next_int_t<F, T>;
+  if constexpr (requires {
+                  { native_widened(x) } -> std::same_as<To>;
+                }) {
+    return native_widened(x);
+  } else if constexpr (std::is_integral_v<F> && sizeof(T) != sizeof(F) && (sizeof(T) < 4 || sizeof(F) < 4) &&
+                       !std::is_same_v<T, Next>) {
+    return converted<To>(__builtin_convertvector(x, typename VectorOf<Next, sizeof(To) / sizeof(T)>::type));
+  } else {
+    return __builtin_convertvector(x, To);
+  }
+}
 
 }  // namespace polyak::detail
