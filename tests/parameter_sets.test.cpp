@@ -538,7 +538,7 @@ TEST_CASE("an average is copied into sets of its blocks, of any scalar, or into 
         }) == who + "parameters must keep the size of block 0, 2x3, got 2x1");
   std::vector<VectorXd> two{VectorXd::Zero(10), VectorXd::Zero(10)};
   CHECK(error_of([&] { opt.copy_average_to(two); }) ==
-        who + "parameters must keep the number of blocks of the first step, 4, got 2");
+        who + "parameters must be one block, or have as many as the average, 4, got 2");
   CHECK(copy.flat() == before);
   CHECK(two[0] == VectorXd::Zero(10));
 }

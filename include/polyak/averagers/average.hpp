@@ -77,7 +77,9 @@ class Average {
     return shadow_;
   }
   /// True from the first fold on, or from a start on: until iterates are folded in, the start is the average.
-  [[nodiscard]] bool has_average() const noexcept { return begun_ && layout_.blocks() > 0; }
+  [[nodiscard]] bool has_average() const noexcept {
+    return begun_ && static_cast<std::size_t>(shadow_.size()) == layout_.size();
+  }
 
   /// The average of block i of a parameter set, in the shape the block had when the average began. Throws as average()
   /// does, and std::invalid_argument where there is no block i. O(i).
