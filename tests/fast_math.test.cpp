@@ -133,6 +133,25 @@ TEST_CASE("with -ffast-math: what a schedule gives is refused before anything mo
   }
 }
 
+TEST_CASE("with -ffast-math: rows that would spoil a sparse model are left out") {
+  const std::vector<int> indices{0, 1};
+  const std::vector<double> values{1, 2}, large{1, 1e200};
+  const SparseRow x{indices, values}, too_large{indices, large};
+  for (const double bad : bad_numbers) {
+    const std::vector<double> not_finite{1, bad};
+    SparseSgd<TailAverage<>, float> model{{.features = 2, .learning_rate = 1, .non_finite = NonFinite::skip}};
+    model.step(x, -1.0);
+    model.step(SparseRow{indices, not_finite}, -1.0);
+    model.step(x, bad);
+    model.step(too_large, -1.0);
+    model.step(too_large, 1e200);  // infinite even in double
+    CHECK(model.skipped() == 4);
+    CHECK(model.steps() == 1);
+    CHECK(model.weights() == Eigen::MatrixXd{{1}, {2}});
+    CHECK(model.intercept()[0] == 1);
+  }
+}
+
 TEST_CASE("with -ffast-math: averages are right and swaps exact") {
   TailAverage tail;
   Ema ema{{.decay = 0.9}};

@@ -6,6 +6,7 @@
 #include <array>
 #include <limits>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 namespace examples {
@@ -13,6 +14,19 @@ namespace examples {
 namespace {
 
 constexpr std::array<std::uint8_t, 2> gzip_magic = {0x1f, 0x8b};
+
+struct Format {
+  std::string_view magic, name;
+};
+constexpr Format other_formats[] = {
+    {"BZh", "bzip2"},
+    {"\xfd\x37\x7aX", "xz"},
+    {"\x28\xb5\x2f\xfd", "Zstandard"},
+    {"PK\x03\x04", "a ZIP archive"},
+    {"\xff\xfe", "UTF-16"},
+    {"\xfe\xff", "UTF-16"},
+    {"\xef\xbb\xbf", "a byte order mark"},
+};
 
 }  // namespace
 
@@ -31,20 +45,21 @@ struct ByteReader::Gzip {
 };
 
 ByteReader::ByteReader(std::istream& stream, std::string name) : stream_(stream), name_(std::move(name)) {
-  std::array<std::uint8_t, 2> first{};
-  const std::size_t n = read_raw(first);
-  stream_.clear();
-  stream_.seekg(0);
-  if (!stream_) throw std::runtime_error(name_ + ": cannot be read");
-  if (n == 2 && first == gzip_magic) gzip_ = std::make_unique<Gzip>();
+  const std::size_t n = read_raw(first_);
+  if (n == first_.size() && first_ == gzip_magic) gzip_ = std::make_unique<Gzip>();
+  first_count_ = n;
 }
 
 ByteReader::~ByteReader() = default;
 
 std::size_t ByteReader::read_raw(std::span<std::uint8_t> out) {
+  const std::size_t known = std::min(out.size(), first_count_ - first_read_);
+  std::copy_n(first_.begin() + static_cast<std::ptrdiff_t>(first_read_), known, out.begin());
+  first_read_ += known;
+  out = out.subspan(known);
   stream_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
   if (stream_.bad()) throw std::runtime_error(name_ + ": cannot be read");
-  return static_cast<std::size_t>(stream_.gcount());
+  return known + static_cast<std::size_t>(stream_.gcount());
 }
 
 bool ByteReader::refill() {
@@ -56,7 +71,11 @@ bool ByteReader::refill() {
 
 void ByteReader::next_member() {
   z_stream& z = gzip_->stream;
-  if (z.avail_in == 0 && !refill()) {
+  while ((z.avail_in > 0 || refill()) && *z.next_in == 0) {  // what pads a file to whole blocks
+    ++z.next_in;
+    --z.avail_in;
+  }
+  if (z.avail_in == 0) {
     gzip_->ended = true;
   } else if (*z.next_in != gzip_magic[0] || inflateReset(&z) != Z_OK) {
     throw std::runtime_error(name_ + ": expected the file to end with its gzip data, found more bytes");
@@ -64,6 +83,17 @@ void ByteReader::next_member() {
 }
 
 std::size_t ByteReader::read(std::span<std::uint8_t> out) {
+  const std::size_t n = read_on(out);
+  if (!std::exchange(at_start_, false)) return n;
+  const std::string_view start(reinterpret_cast<const char*>(out.data()), n);
+  for (const Format& format : other_formats) {
+    if (!start.starts_with(format.magic)) continue;
+    throw std::runtime_error(name_ + ": expected plain bytes or gzip, found " + std::string(format.name));
+  }
+  return n;
+}
+
+std::size_t ByteReader::read_on(std::span<std::uint8_t> out) {
   if (!gzip_) return read_raw(out);
 
   std::size_t done = 0;

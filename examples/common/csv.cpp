@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/input_file.hpp"
+#include "common/printable.hpp"
 
 namespace examples {
 
@@ -45,7 +46,7 @@ CsvTable read_csv(std::istream& stream, const std::string& name) {
       int value = 0;
       const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
       if (error != std::errc() || end != cell.data() + cell.size()) {
-        fail("a whole number", cell.empty() ? "an empty cell" : std::string(cell.substr(0, 40)));
+        fail("a whole number", cell.empty() ? "an empty cell" : printable(cell));
       }
       table.values.push_back(value);
     }

@@ -1,7 +1,8 @@
 #include "common/data_sets.hpp"
 
+#include <algorithm>
 #include <stdexcept>
-#include <string_view>
+#include <vector>
 
 #include "common/csv.hpp"
 #include "common/idx.hpp"
@@ -22,15 +23,36 @@ Dataset make_dataset(Eigen::Index samples, Eigen::Index pixels) {
   return data;
 }
 
-std::filesystem::path plain_or_gz(const std::filesystem::path& plain) {
-  auto gz = plain;
-  gz += ".gz";
-  return std::filesystem::exists(plain) ? plain : gz;
+/// The file of that name, plain or as .gz, with a dot for a hyphen, and maybe more in front of it, as in
+/// emnist-digits-train-images-idx3-ubyte. Throws if there are two of them, but for a plain one beside its .gz.
+std::filesystem::path find_idx(const std::filesystem::path& directory, const std::vector<std::string>& names) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::string name = entry.path().filename().string();
+    if (name.starts_with('.')) continue;
+    if (name.ends_with(".gz")) name.resize(name.size() - 3);
+    std::replace(name.begin(), name.end(), '.', '-');
+    const auto is_it = [&](const std::string& wanted) { return name == wanted || name.ends_with("-" + wanted); };
+    if (std::any_of(names.begin(), names.end(), is_it)) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  if (found.empty()) return directory / (names.front() + ".gz");
+  if (found.size() > 1 && (found.size() > 2 || found[1] != found[0].string() + ".gz")) {
+    throw std::runtime_error(directory.string() + ": expected one file " + names.front() + ", found " +
+                             found[0].filename().string() + " and " + found[1].filename().string());
+  }
+  return found.front();
 }
 
-Dataset load_idx(const std::filesystem::path& directory, const std::string& prefix) {
-  const auto images_file = plain_or_gz(directory / (prefix + "-images-idx3-ubyte"));
-  const auto labels_file = plain_or_gz(directory / (prefix + "-labels-idx1-ubyte"));
+/// Of files whose names begin with one of these, or have it behind a hyphen.
+Dataset load_idx(const std::filesystem::path& directory, const std::vector<std::string>& parts) {
+  const auto file_of = [&](const std::string& what) {
+    std::vector<std::string> names;
+    for (const std::string& part : parts) names.push_back(part + what);
+    return find_idx(directory, names);
+  };
+  const auto images_file = file_of("-images-idx3-ubyte");
+  const auto labels_file = file_of("-labels-idx1-ubyte");
   const auto images = read_idx_images(images_file);
   const auto labels = read_idx_labels(labels_file, n_classes);
   if (labels.size() != images.count) {
@@ -84,7 +106,7 @@ TrainTest load_idx_directory(const std::filesystem::path& directory) {
   if (!std::filesystem::is_directory(directory)) {
     throw std::runtime_error(directory.string() + ": no such directory");
   }
-  TrainTest data{directory.filename().string(), load_idx(directory, "train"), load_idx(directory, "t10k")};
+  TrainTest data{directory.filename().string(), load_idx(directory, {"train"}), load_idx(directory, {"t10k", "test"})};
   if (data.train.inputs.rows() != data.test.inputs.rows()) {
     throw std::runtime_error(directory.string() + ": expected test images of " +
                              std::to_string(data.train.inputs.rows() - 1) + " pixels, as in training, found " +

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::uint32_t labels_magic = 0x00000801;  // unsigned bytes, one dimension
 constexpr std::uint32_t images_magic = 0x00000803;  // unsigned bytes, three dimensions
-constexpr std::uint64_t max_bytes = std::uint64_t{1} << 28;
+constexpr std::uint64_t max_bytes = std::uint64_t{1} << 30;
 
 [[noreturn]] void fail(const ByteReader& reader, const std::string& expected, const std::string& found) {
   throw std::runtime_error(reader.name() + ": expected " + expected + ", found " + found);

@@ -21,7 +21,7 @@ struct IdxImages {
   std::vector<std::uint8_t> pixels;  ///< image by image, row by row
 };
 
-/// At least one image of at least one pixel, and no more than 256 MiB of pixels.
+/// At least one image of at least one pixel, and no more than 1 GiB of pixels: the largest of EMNIST has 0.55.
 [[nodiscard]] IdxImages read_idx_images(std::istream& stream, const std::string& name);
 [[nodiscard]] IdxImages read_idx_images(const std::filesystem::path& file);
 

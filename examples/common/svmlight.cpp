@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <system_error>
+
+#include "common/printable.hpp"
 
 namespace examples {
 
@@ -20,8 +23,6 @@ std::string_view next_token(std::string_view& line) {
   line.remove_prefix(token.size());
   return token;
 }
-
-std::string shown(std::string_view token) { return token.empty() ? "nothing" : std::string(token.substr(0, 40)); }
 
 /// All of the text is a number; what is written to `number` otherwise is of no meaning.
 template <class Number>
@@ -62,25 +63,32 @@ SvmlightSummary summarize(SvmlightReader reader, std::size_t max_labels, std::op
 }  // namespace
 
 double SvmlightReader::number(const std::string& what, std::string_view text) const {
+  const std::string_view digits = without_plus(text);
+  const char* const last = digits.data() + digits.size();
   double value = 0;
-  if (!is_number(without_plus(text), value) || !std::isfinite(value)) fail("a finite number as " + what, shown(text));
+  const auto [end, error] = std::from_chars(digits.data(), last, value);
+  const bool out_of_range = error == std::errc::result_out_of_range;
+  if (out_of_range) value = std::strtod(std::string(digits).c_str(), nullptr);  // tells 0 from infinity
+  if ((error != std::errc() && !out_of_range) || end != last || !std::isfinite(value)) {
+    fail("a finite number as " + what, printable(text));
+  }
   return value;
 }
 
 void SvmlightReader::read_feature(std::string_view token, SvmlightSample& sample) const {
   const std::size_t colon = token.find(':');
-  if (colon == std::string_view::npos) fail("index:value", shown(token));
+  if (colon == std::string_view::npos) fail("index:value", printable(token));
   const std::string_view name = token.substr(0, colon);
   if (name == "qid") fail("qid:number between the label and the features", "it elsewhere");
 
   const auto first = static_cast<std::uint32_t>(base_);
   std::uint32_t index = 0;
   if (!is_number(name, index) || index < first) {
-    fail("an index from " + std::to_string(first) + " to " + std::to_string(max_index), shown(name));
+    fail("an index from " + std::to_string(first) + " to " + std::to_string(max_index), printable(name));
   }
   index -= first;
   if (!sample.indices.empty() && index <= sample.indices.back()) {
-    fail("an index above " + std::to_string(sample.indices.back() + first), shown(name));
+    fail("an index above " + std::to_string(sample.indices.back() + first), printable(name));
   }
   sample.values.push_back(number("the value of index " + std::string(name), token.substr(colon + 1)));
   sample.indices.push_back(index);
@@ -95,12 +103,12 @@ bool SvmlightReader::next(SvmlightSample& sample) {
     const std::string_view label = next_token(rest);
     if (label.empty()) continue;
 
-    if (label.find(',') != std::string_view::npos) fail("one label", "several: " + shown(label));
+    if (label.find(',') != std::string_view::npos) fail("one label", "several: " + printable(label));
     sample.label = number("the label", label);
     std::string_view token = next_token(rest);
     if (token.starts_with("qid:")) {
       std::int64_t query = 0;
-      if (!is_number(without_plus(token.substr(4)), query)) fail("qid:number", shown(token));
+      if (!is_number(without_plus(token.substr(4)), query)) fail("qid:number", printable(token));
       token = next_token(rest);
     }
     for (; !token.empty(); token = next_token(rest)) read_feature(token, sample);

@@ -45,7 +45,8 @@ class Samples {
       const auto first = static_cast<std::uint64_t>(reader_.base());
       reader_.fail("indices up to " + std::to_string(problem_.features - 1 + first) + ", as there are " +
                        std::to_string(problem_.features) + " features",
-                   std::to_string(sample_.indices.back() + first));
+                   std::to_string(sample_.indices.back() + first) + "; give --features " +
+                       std::to_string(sample_.indices.back() + std::uint64_t{1}) + " or more");
     }
     return true;
   }
@@ -67,6 +68,11 @@ double logistic(double score) { return 1 / (1 + std::exp(-score)); }
 double softplus(double score) { return std::max(score, 0.0) + std::log1p(std::exp(-std::abs(score))); }
 
 }  // namespace
+
+void require_rereadable(const std::filesystem::path& file) {
+  if (!std::filesystem::is_fifo(file)) return;
+  throw std::runtime_error(file.string() + ": expected a file, which is read several times, found a pipe");
+}
 
 FileProblem make_problem(const std::filesystem::path& file, const FileOptions& options) {
   FileProblem problem{file, summarize_svmlight(file, max_labels, options.base), 1, options.bits};

@@ -81,6 +81,7 @@ void run_on_words(const Options& options) {
 
 void run_on_file(const Options& options) {
   const TrainingOptions& training = options.training;
+  for (const auto& read_again : {options.train, options.test}) require_rereadable(read_again);
   const FileProblem problem = make_problem(options.train, options.file);
   std::cout << problem.summary.samples << " samples of " << problem.summary.labels.size() << " labels, "
             << problem.features << (problem.bits ? " hashed" : "") << " features from "

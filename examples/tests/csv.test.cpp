@@ -7,6 +7,7 @@
 #include "common/data_sets.hpp"
 
 using namespace examples;
+using namespace std::string_literals;
 
 namespace {
 
@@ -34,6 +35,7 @@ TEST_CASE("malformed CSV is refused by line") {
   CHECK_THROWS_WITH(table_from("a,b\n1,2,3\n"), "file:2: expected 2 cells, found 3");
   CHECK_THROWS_WITH(table_from("a,b\n1,x\n"), "file:2: expected a whole number, found x");
   CHECK_THROWS_WITH(table_from("a,b\n1,2.5\n"), "file:2: expected a whole number, found 2.5");
+  CHECK_THROWS_WITH(table_from("a,b\n1,\xff\0x\n"s), "file:2: expected a whole number, found \\xff\\x00x");
   CHECK_THROWS_WITH(table_from("a,b\n1,\n"), "file:2: expected a whole number, found an empty cell");
   CHECK_THROWS_WITH(table_from("a,b\n1,99999999999\n"), "file:2: expected a whole number, found 99999999999");
 }

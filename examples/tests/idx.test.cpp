@@ -140,11 +140,11 @@ TEST_CASE("an IDX file with a header that makes no sense is refused") {
                     "found 0x00000803 (a file of images)");
   CHECK_THROWS_WITH(labels_from("label,pixel"), Catch::Matchers::EndsWith("found 0x6c616265"));
   CHECK_THROWS_WITH(images_from(images_header(0, 28, 28)),
-                    "images: expected the number of images to be from 1 to 268435456, found 0");
+                    "images: expected the number of images to be from 1 to 1073741824, found 0");
   CHECK_THROWS_WITH(images_from(images_header(2, 0, 28)),
-                    "images: expected the number of rows to be from 1 to 134217728, found 0");
+                    "images: expected the number of rows to be from 1 to 536870912, found 0");
   CHECK_THROWS_WITH(images_from(images_header(2, 28, 0)),
-                    "images: expected the number of columns to be from 1 to 4793490, found 0");
+                    "images: expected the number of columns to be from 1 to 19173961, found 0");
 }
 
 TEST_CASE("what an IDX header claims costs no memory") {
@@ -160,6 +160,15 @@ TEST_CASE("what an IDX header claims costs no memory") {
                     "images: expected 268435456 bytes after the header, found only 100000");
   CHECK(largest_allocation >= 100'000);
   CHECK(largest_allocation < 1'000'000);
+}
+
+TEST_CASE("gzip that is padded with zeros is read, and other packings are named") {
+  CHECK(images_from(gzip(two_images) + std::string(1000, '\0')).pixels.size() == 6);
+  CHECK_THROWS_WITH(images_from("BZh91AY"), "images: expected plain bytes or gzip, found bzip2");
+  CHECK_THROWS_WITH(labels_from("PK\x03\x04"), "labels: expected plain bytes or gzip, found a ZIP archive");
+  CHECK_THROWS_WITH(images_from(gzip("\xfd"
+                                     "7zXZ")),
+                    "images: expected plain bytes or gzip, found xz");
 }
 
 TEST_CASE("damaged gzip is refused") {
@@ -201,6 +210,22 @@ TEST_CASE("a directory of IDX files is loaded and checked") {
     write(file("t10k-images-idx3-ubyte"), images_header(1, 2, 2) + bytes({1, 2, 3, 4}));
     CHECK_THROWS_WITH(load_idx_directory(directory.path()),
                       Catch::Matchers::EndsWith("expected test images of 3 pixels, as in training, found 4"));
+  }
+  SECTION("names with a dot, of EMNIST, and a plain file beside its .gz, are known") {
+    std::filesystem::rename(file("train-images-idx3-ubyte.gz"), file("train-images.idx3-ubyte.gz"));
+    std::filesystem::rename(file("train-labels-idx1-ubyte"), file("emnist-digits-train-labels-idx1-ubyte"));
+    std::filesystem::rename(file("t10k-images-idx3-ubyte"), file("emnist-digits-test-images-idx3-ubyte"));
+    write(file("t10k-labels-idx1-ubyte"), labels_header(1) + bytes({5}));
+    write(file("._train-images-idx3-ubyte"), "no image");
+    const TrainTest same = load_idx_directory(directory.path());
+    CHECK(same.train.samples() == 2);
+    CHECK(same.test.labels == std::vector<int>{5});
+  }
+  SECTION("two files that may be meant are refused") {
+    write(file("emnist-letters-train-labels-idx1-ubyte"), two_labels);
+    CHECK_THROWS_WITH(load_idx_directory(directory.path()),
+                      Catch::Matchers::EndsWith("expected one file train-labels-idx1-ubyte, found "
+                                                "emnist-letters-train-labels-idx1-ubyte and train-labels-idx1-ubyte"));
   }
   SECTION("a missing file is named") {
     std::filesystem::remove(file("t10k-labels-idx1-ubyte.gz"));

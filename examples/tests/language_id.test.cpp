@@ -1,3 +1,7 @@
+#ifndef _WIN32
+#include <sys/stat.h>
+#endif
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -418,6 +422,17 @@ TEST_CASE("two labels are told apart by logistic regression") {
   CHECK(score.accuracy == 1);
 }
 
+#ifndef _WIN32
+TEST_CASE("a pipe, which cannot be read again, is refused") {
+  const TemporaryDirectory directory;
+  const auto fifo = directory.path() / "fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(require_rereadable(fifo),
+                    Catch::Matchers::EndsWith("fifo: expected a file, which is read several times, found a pipe"));
+  CHECK_NOTHROW(require_rereadable(directory.path() / "none.svm"));  // is refused by those that read it
+}
+#endif
+
 TEST_CASE("files that cannot be trained or tested on are refused") {
   const TemporaryDirectory directory;
   const auto file = directory.path() / "train.svm", other = directory.path() / "test.svm";
@@ -440,10 +455,12 @@ TEST_CASE("files that cannot be trained or tested on are refused") {
   write(other, "1 1:1\n2 2:1 4:1\n");
   CHECK_THROWS_WITH(
       evaluate(model, Weights::last, problem, other),
-      Catch::Matchers::EndsWith("test.svm:2: expected indices up to 3, as there are 3 features, found 4"));
+      Catch::Matchers::EndsWith(
+          "test.svm:2: expected indices up to 3, as there are 3 features, found 4; give --features 4 or more"));
   CHECK_THROWS_WITH(
       train(make_problem(file, with_features(2)), {}, nothing),
-      Catch::Matchers::EndsWith("train.svm:2: expected indices up to 2, as there are 2 features, found 3"));
+      Catch::Matchers::EndsWith(
+          "train.svm:2: expected indices up to 2, as there are 2 features, found 3; give --features 3 or more"));
   CHECK_NOTHROW(train(make_problem(file, with_features(1000)), {}, nothing));
   write(other, "3 1:1\n");
   CHECK_THROWS_WITH(evaluate(model, Weights::last, problem, other),

@@ -1,5 +1,9 @@
 #include "common/svmlight.hpp"
 
+#ifndef _WIN32
+#include <sys/stat.h>
+#endif
+
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -8,6 +12,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -128,7 +133,8 @@ TEST_CASE("a malformed SVMlight file is refused by line") {
   CHECK(refusal("nan 1:2") == "file:3: expected a finite number as the label, found nan");
   CHECK(refusal("1 1:inf") == "file:3: expected a finite number as the value of index 1, found inf");
   CHECK(refusal("1 1:1e400") == "file:3: expected a finite number as the value of index 1, found 1e400");
-  CHECK(refusal("1 1:1e-400") == "file:3: expected a finite number as the value of index 1, found 1e-400");
+  CHECK(refusal("1 1:-1e400") == "file:3: expected a finite number as the value of index 1, found -1e400");
+  CHECK(refusal("1 1:1e-400x") == "file:3: expected a finite number as the value of index 1, found 1e-400x");
   CHECK(refusal("1 7:") == "file:3: expected a finite number as the value of index 7, found nothing");
   CHECK(refusal("1 7:2x") == "file:3: expected a finite number as the value of index 7, found 2x");
   CHECK(refusal("1 7") == "file:3: expected index:value, found 7");
@@ -144,6 +150,51 @@ TEST_CASE("a malformed SVMlight file is refused by line") {
   CHECK(refusal("1 1:1 qid:2") == "file:3: expected qid:number between the label and the features, found it elsewhere");
   CHECK(refusal("1 1:" + std::string(1000, '1') + "x") ==
         "file:3: expected a finite number as the value of index 1, found " + std::string(40, '1'));
+}
+
+TEST_CASE("numbers nearer to 0 than any double are 0") {
+  const SvmlightSample sample = read_from("-1e-400 1:1e-400 2:-1e-999999 3:+0." + std::string(400, '0') + "1")[0];
+  CHECK(sample.label == 0);
+  CHECK(sample.values == std::vector<double>{0, 0, 0});
+  CHECK(std::signbit(sample.label));
+  CHECK(std::signbit(sample.values[1]));
+  CHECK_FALSE(std::signbit(sample.values[0]));
+}
+
+TEST_CASE("bytes that are no text are shown as numbers") {
+  CHECK_THROWS_WITH(read_from("\x01\xe2\x82\xac~\x7f 1:1"),
+                    "file:1: expected a finite number as the label, found \\x01\\xe2\\x82\\xac~\\x7f");
+  CHECK_THROWS_WITH(read_from(std::string("1 1:\0", 5)),
+                    "file:1: expected a finite number as the value of index 1, found \\x00");
+  CHECK_THROWS_WITH(read_from("1 \x1b[31m:2"), "file:1: expected an index from 1 to 4294967295, found \\x1b[31m");
+}
+
+TEST_CASE("what is packed otherwise, or encoded, is named") {
+  const auto refuses = [](const std::string& start, const std::string& name) {
+    const std::string message = "file: expected plain bytes or gzip, found " + name;
+    CHECK_THROWS_WITH(read_from(start + " 1 1:2\n"), message);
+    CHECK_THROWS_WITH(summary_of(start), message);
+    CHECK(read_from("# " + start).empty());  // elsewhere it is text
+  };
+  refuses("BZh91AY&SY", "bzip2");
+  refuses(
+      "\xfd"
+      "7zXZ",
+      "xz");
+  refuses("\x28\xb5\x2f\xfd", "Zstandard");
+  refuses("PK\x03\x04", "a ZIP archive");
+  refuses(
+      "\xff\xfe"
+      "1",
+      "UTF-16");
+  refuses("\xfe\xff", "UTF-16");
+  refuses(
+      "\xef\xbb\xbf"
+      "1 1:2",
+      "a byte order mark");
+  for (const std::string part : {"B", "BZ", "\xfd", "PK\x03", "\xef\xbb"}) {
+    CHECK_THROWS_WITH(read_from(part), Catch::Matchers::StartsWith("file:1: expected a finite number as the label"));
+  }
 }
 
 TEST_CASE("an SVMlight file of nothing holds no samples") {
@@ -217,8 +268,31 @@ TEST_CASE("gzip of several members is read to the end, and one cut short is refu
   CHECK_THROWS_WITH(read_from(packed.substr(0, packed.size() - 1)),
                     "file: expected more gzip data, found the end of the file");
   CHECK_THROWS_WITH(read_from(packed + "x"), "file: expected the file to end with its gzip data, found more bytes");
+  for (const std::size_t n : {1u, 10u, 512u, 65535u, 65536u, 200000u}) {
+    const std::string zeros(n, '\0');
+    CHECK(read_from(packed + zeros).size() == 80);
+    CHECK(read_from(packed + zeros + packed).size() == 160);
+    CHECK_THROWS_WITH(read_from(packed + zeros + "x"),
+                      "file: expected the file to end with its gzip data, found more bytes");
+  }
   CHECK_THROWS_AS(read_from(packed + packed.substr(0, 5)), std::runtime_error);
 }
+
+#ifndef _WIN32
+TEST_CASE("what can be read only once is read") {
+  const TemporaryDirectory directory;
+  const auto fifo = directory.path() / "fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  std::ifstream file(fixture("numbers.svm.gz"), std::ios::binary);
+  const std::string packed{std::istreambuf_iterator<char>(file), {}};
+  for (const std::string& content : {std::string("1 1:2\n1 1:3\n"), packed, std::string("1"), std::string()}) {
+    std::thread writer([&] { std::ofstream(fifo, std::ios::binary) << content; });
+    SvmlightReader reader(fifo, IndexBase::one);
+    CHECK(read_all(reader).size() == read_from(content).size());
+    writer.join();
+  }
+}
+#endif
 
 TEST_CASE("an SVMlight file larger than the memory it takes is read to the end") {
   const TemporaryDirectory directory;

@@ -98,7 +98,9 @@ void describe(Hash& hash, const Part& part) {
   if constexpr (requires { part.effective_sample_size(); }) hash.add(part.effective_sample_size());
   if constexpr (requires { part.mean_age(); }) hash.add(part.mean_age());
   if constexpr (requires { part.start_mass(); }) hash.add(part.start_mass());
-  if constexpr (requires { part.skipped(); }) hash.add(part.skipped());
+  // Of sparse models there were hashes before they counted rows, and here they leave out none.
+  constexpr bool counts = requires { part.skipped(); } && !requires { part.intercept(); };
+  if constexpr (counts) hash.add(part.skipped());
   if constexpr (requires { part.pending(); }) hash.add(part.pending());
   if constexpr (requires { part.norm(); }) hash.add(part.norm());
   if constexpr (requires { part.clipped(); }) hash.add(part.clipped());

@@ -89,10 +89,8 @@ std::optional<double> number(std::string_view text) {
     at += exponent;
   }
   if (at != text.size()) return {};
-  errno = 0;
   const double value = std::strtod(std::string(text).c_str(), nullptr);
-  if (errno == ERANGE && (value == 0 || std::isinf(value))) return {};
-  return value;
+  return std::isinf(value) ? std::nullopt : std::optional(value);
 }
 
 std::optional<std::uint64_t> natural(std::string_view text, std::uint64_t max) {
@@ -163,7 +161,8 @@ void require_same_as_second_reader(const std::string& file, IndexBase base, cons
     ++line;
     if (!sample) {
       const std::string expected = "file:" + std::to_string(line) + ": expected ";
-      fuzz::require(reading.refusal.starts_with(expected),
+      const bool named = line == 1 && reading.refusal.starts_with("file: expected plain bytes or gzip, found ");
+      fuzz::require(named || reading.refusal.starts_with(expected),
                     [&] { return "line " + std::to_string(line) + " is refused by name, got " + reading.refusal; });
       return;
     }

@@ -73,6 +73,7 @@ TEST_CASE("the options of sparse models are compared, and the size of a table", 
   check("l1", {.features = 4, .l1 = 0.5}, "0.5", "0");
   check("intercept", {.features = 4, .intercept = false}, "false", "true");
   check("intercept_rate", {.features = 4, .intercept_rate = 0.5}, "0.5", "1");
+  check("non_finite", {.features = 4, .non_finite = NonFinite::skip}, "skip", "propagate");
   CHECK(error_of_loading(SparseSgd({.features = 4}, Ema{{.decay = 0.5}}), SparseSgd({.features = 4}, Ema{})) ==
         refused("Ema", "decay", "0.5", "0.999"));
   CHECK(error_of_loading(SparseSgd<TailAverage<>, float>({.features = 4}), sgd(options)) ==

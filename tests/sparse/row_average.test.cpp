@@ -11,8 +11,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 #include "catch.hpp"
@@ -301,6 +303,46 @@ TEST_CASE("A gain of 1 after others costs a sweep, and is counted", "[sparse]") 
   for (int t = 0; t < 20; ++t) average.step(table, rows, [&] { table(0, 0) += 1; });
   CHECK(average.average(table)(0, 0) == 20.5);
   CHECK(average.sweeps() == 9);
+}
+
+TEST_CASE("Threads with a table each have the mean over the iterates of all", "[sparse]") {
+  struct Worker {
+    MatrixXd table = MatrixXd::Ones(4, 2), sum = MatrixXd::Zero(4, 2);
+    RowAverage<> average = RowAverage(table);
+
+    void run(int steps) {
+      for (int t = 0; t < steps; ++t) {
+        average.step(table, std::array{t % 4}, [&] { table.row(t % 4).array() += t % 3 - 0.5; });
+        sum += table;
+      }
+    }
+  };
+  Worker a, b;
+  std::thread first([&] { a.run(700); }), second([&] { b.run(300); });
+  first.join();
+  second.join();
+  const auto m = static_cast<double>(a.average.count()), n = static_cast<double>(b.average.count());
+  const MatrixXd mean = (m * a.average.average(a.table) + n * b.average.average(b.table)) / (m + n);
+  CHECK(m + n == 1000);
+  CHECK(largest(mean - (a.sum + b.sum) / 1000) <= 1e-12 * largest(mean));
+}
+
+TEST_CASE("Threads with a mutex share a table and its average", "[sparse]") {
+  MatrixXd table = MatrixXd::Zero(4, 2), sum = table;
+  RowAverage average(table);
+  std::mutex turn;
+  const auto work = [&](int row) {
+    for (int t = 0; t < 500; ++t) {
+      const std::lock_guard lock(turn);
+      average.step(table, std::array{row, 3}, [&] { table.row(row).array() += 1; });
+      sum += table;
+    }
+  };
+  std::thread first(work, 0), second(work, 1);
+  first.join();
+  second.join();
+  CHECK(average.steps() == 1000);
+  CHECK(largest(average.average(table) - sum / 1000) <= 1e-12 * largest(table));
 }
 
 TEST_CASE("What move must not do is refused", "[sparse]") {

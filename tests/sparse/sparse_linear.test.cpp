@@ -20,6 +20,7 @@
 #include "catch.hpp"
 #include "parts/averagers.hpp"
 #include "sanitized.hpp"
+#include "serialize/archive.hpp"
 #include "sparse/dense_model.hpp"
 #include "support.hpp"
 
@@ -485,6 +486,7 @@ TEST_CASE("the defaults of sparse models are those of Sgd and Adagrad", "[sparse
     CHECK(options.l1 == 0);
     CHECK(options.intercept);
     CHECK(options.intercept_rate == 1);
+    CHECK(options.non_finite == NonFinite::propagate);
   };
   check(SparseSgdOptions{});
   check(SparseAdagradOptions{});
@@ -631,4 +633,182 @@ TEST_CASE("What rounding drops from intercepts and from L1 is not lost", "[spars
     penalised.step(x, 0.0);
     CHECK(penalised.weights()(0, 0) == sign * (huge - 4));
   }
+}
+
+namespace {
+
+template <template <class, class> class Model, class Scalar, class Options>
+void check_left_out(Options options, double huge) {
+  options.features = 4;
+  options.learning_rate = 0.1;
+  options.non_finite = NonFinite::skip;
+  Model<Ema<>, Scalar> model(options, Ema{{.decay = 0.9}}), clean = model;
+  options.non_finite = NonFinite::propagate;
+  Model<Ema<>, Scalar> unguarded(options, Ema{{.decay = 0.9}});
+  const std::vector<int> indices{0, 1, 3};
+  const std::vector<double> derivatives(options.outputs, -0.5), nan(options.outputs, support::not_a_number),
+      too_large(options.outputs, huge);
+  for (int t = 0; t < 40; ++t) {
+    const std::vector<double> values{1, -0.5 * t, t % 7 == 0 ? 1e6 : 2.0};  // more than 2^16 now and then
+    for (const double bad : {support::not_a_number, support::infinity, -support::infinity, huge}) {
+      std::vector<double> spoiled = values;
+      spoiled[static_cast<std::size_t>(t % 3)] = bad;
+      model.step(SparseRow{indices, spoiled}, derivatives);
+    }
+    model.step(SparseRow{indices, values}, nan);
+    model.step(SparseRow{indices, values}, too_large);
+    for (auto* each : {&model, &clean}) each->step(SparseRow{indices, values}, derivatives);
+    unguarded.step(SparseRow{indices, values}, derivatives);
+  }
+  CHECK(model.skipped() == 6 * 40);
+  CHECK(clean.skipped() == 0);
+  CHECK(model.steps() == 40);
+  CHECK(model.count() == 40);
+  for (const auto* each : {&clean, &unguarded}) {
+    CHECK(model.weights() == each->weights());
+    CHECK(model.average() == each->average());
+    CHECK(model.intercept() == each->intercept());
+    CHECK(model.average_intercept() == each->average_intercept());
+    CHECK(model.sweeps() == each->sweeps());
+  }
+  const auto saved = serialize::save(model), saved_clean = serialize::save(clean);
+  REQUIRE(saved.size() == saved_clean.size());
+  std::size_t different = 0;
+  for (std::size_t i = 0; i < saved.size(); ++i) different += saved[i] != saved_clean[i];
+  CHECK(different == 1);  // the lowest byte of skipped()
+  serialize::load(saved, clean);
+  CHECK(clean.skipped() == 6 * 40);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("A row that would spoil a sparse model leaves every bit of it alone", "[sparse]", float, double) {
+  const double huge = sizeof(TestType) == 4 ? 1e200 : 1e308;
+  for (const std::size_t outputs : {std::size_t{1}, std::size_t{3}}) {
+    for (const double l1 : {0.0, 0.01}) {
+      check_left_out<SparseSgd, TestType>(SparseSgdOptions{.outputs = outputs, .l2 = 0.5, .l1 = l1}, huge);
+      check_left_out<SparseAdagrad, TestType>(SparseAdagradOptions{.outputs = outputs, .l2 = 0.5, .l1 = l1}, huge);
+    }
+  }
+}
+
+TEST_CASE("raise says which value, feature, output and step it was", "[sparse]") {
+  const auto options = [](std::size_t outputs) {
+    return SparseSgdOptions{.features = 8, .outputs = outputs, .learning_rate = 1, .non_finite = NonFinite::raise};
+  };
+  const std::array indices{2, 7};
+  const auto row = [&](const std::array<double, 2>& values) { return SparseRow{indices, values}; };
+  const std::array<double, 2> good{1, 2}, bad{1, support::not_a_number}, large{1, 1e200}, two{-1, 0.5},
+      one_bad{-1, -support::infinity};
+  SparseSgd<TailAverage<>, float> model(options(1));
+  SparseSgd several(options(2));
+  model.step(row(good), 1.0);
+  several.step(row(good), two);
+  const Eigen::MatrixXd before = model.weights();
+  const auto error = [](const auto& f) {
+    try {
+      f();
+    } catch (const std::runtime_error& refused) {
+      return std::string(refused.what());
+    }
+    return std::string("nothing");
+  };
+  bool asked = false;
+  CHECK(error([&] {
+          model.step(row(bad), [&](double) {
+            asked = true;
+            return 0.0;
+          });
+        }) == "polyak::SparseSgd: values must be finite, got nan in feature 7 at step 2");
+  CHECK_FALSE(asked);
+  CHECK(error([&] { model.step(row(large), 1.0); }) ==
+        "polyak::SparseSgd: a row must leave the model finite, got 1e+200 in feature 7 at step 2");
+  CHECK(error([&] { model.step(row(good), support::infinity); }) ==
+        "polyak::SparseSgd: derivatives must be finite, got inf in output 0 at step 2");
+  CHECK(error([&] { several.step(row(good), one_bad); }) ==
+        "polyak::SparseSgd: derivatives must be finite, got -inf in output 1 at step 2");
+  const SparseRow<int, double> empty{};
+  CHECK(error([&] { model.step(empty, 1e308); }) ==
+        "polyak::SparseSgd: a step must leave the model finite, got 1e+308 in output 0 at step 2");
+  CHECK(model.skipped() == 4);
+  CHECK(several.skipped() == 1);
+  CHECK(model.steps() == 1);
+  CHECK(model.weights() == before);
+  model.reset();
+  CHECK(model.skipped() == 0);
+  CHECK(error([&] { model.step(row(bad), 1.0); }).ends_with("at step 1"));
+}
+
+TEST_CASE("Many steps that are large, but not too large, never overflow what is guarded", "[sparse]") {
+  const auto check = [](auto model, double value, double derivative) {
+    const std::array indices{0, 1};
+    const std::array values{value, 1.0};
+    for (int t = 0; t < 3000; ++t) model.step(SparseRow{indices, values}, t % 50 == 49 ? -derivative : derivative);
+    CHECK(model.steps() + model.skipped() == 3000);
+    CHECK(model.steps() > 0);
+    CHECK(model.skipped() > 0);
+    CHECK(model.weights().allFinite());
+    CHECK(model.average().allFinite());
+    CHECK(model.intercept().allFinite());
+    CHECK(model.average_intercept().allFinite());
+  };
+  const SparseSgdOptions sgd{.features = 2, .learning_rate = 1, .non_finite = NonFinite::skip};
+  check(SparseSgd<Ema<>, float>(sgd, Ema{{.decay = 0.5}}), 1e34, 1.0);
+  check(SparseSgd<TailAverage<>, float>(sgd), 1e17, 1e16);
+  check(SparseSgd<TailAverage<>, double>(sgd), 1e302, 1.0);
+  check(SparseSgd<TailAverage<>, double>(sgd), 1.0, 1e302);
+  const SparseAdagradOptions adagrad{.features = 2, .learning_rate = 1, .non_finite = NonFinite::skip};
+  check(SparseAdagrad<TailAverage<>, float>(adagrad), 1e17, 1.0);
+  check(SparseAdagrad<Ema<>, double>(adagrad), 1e152, 1.0);
+}
+
+TEST_CASE("Rows of what lies in memory as a row-major matrix does are inputs", "[sparse]") {
+  using Matrix = Eigen::SparseMatrix<double, Eigen::RowMajor>;
+  Matrix matrix(5, 8);
+  for (const int row : {0, 2, 3}) {
+    for (const int column : {1, 4, 6}) matrix.insert(row, column) = row + 0.5 * column - 1;
+  }
+  const auto scores = [](const auto& x) {
+    SparseSgd model{{.features = 8, .learning_rate = 0.1}};
+    for (int t = 0; t < 3; ++t) model.step(x, [](double score) { return score - 1; });
+    return model.predict(x);
+  };
+  const Eigen::SparseVector<double> vector = matrix.row(3).transpose();
+  const double expected = scores(vector);
+  const auto check = [&](const auto& rows, int row) {
+    CHECK(scores(rows.row(row)) == expected);
+    CHECK(scores(rows.row(row + 1)) == scores(Eigen::SparseVector<double>(8)));
+  };
+  check(matrix.middleRows(2, 3), 1);  // with gaps between the rows
+  matrix.makeCompressed();
+  check(matrix.middleRows(2, 3), 1);
+  const Matrix& constant = matrix;
+  check(constant.middleRows(1, 4), 2);
+  const Eigen::Map<const Matrix> map(5, 8, matrix.nonZeros(), matrix.outerIndexPtr(), matrix.innerIndexPtr(),
+                                     matrix.valuePtr());
+  check(map, 3);
+  check(map.middleRows(1, 4), 2);
+  check(map.middleRows(1, 4).middleRows(1, 3), 1);
+  Eigen::Map<Matrix> changing(5, 8, matrix.nonZeros(), matrix.outerIndexPtr(), matrix.innerIndexPtr(),
+                              matrix.valuePtr());
+  check(changing, 3);
+  check(Eigen::Ref<const Matrix>(matrix), 3);
+  check(Eigen::Ref<Matrix>(matrix).middleRows(2, 3), 1);
+  const Eigen::SparseMatrix<double> columns = matrix.transpose();
+  const Eigen::Ref<const Eigen::SparseMatrix<double>> by_columns(columns);
+  CHECK(scores(by_columns.col(3)) == expected);
+
+  STATIC_REQUIRE_FALSE(SparseInput<decltype(by_columns.row(0))>);
+  STATIC_REQUIRE_FALSE(SparseInput<decltype(map.middleCols(0, 3).row(0))>);
+  STATIC_REQUIRE_FALSE(SparseInput<decltype(map.middleRows(0, 3))>);
+  STATIC_REQUIRE_FALSE(SparseInput<decltype(std::declval<Eigen::MatrixXd&>().row(0))>);
+  STATIC_REQUIRE_FALSE(SparseInput<decltype(std::declval<Eigen::MatrixXd&>().col(0))>);
+
+  std::vector<int> starts{0, 1}, inner{8};
+  std::vector<double> values{1};
+  const Eigen::Map<const Matrix> wrong(1, 8, 1, starts.data(), inner.data(), values.data());
+  CHECK(error_of([&] { static_cast<void>(scores(wrong.row(0))); }) ==
+        "invalid_argument: polyak::SparseSgd: indices must be below 8, got 8");
+  CHECK(error_of([&] { static_cast<void>(SparseSgd{{.features = 7}}.predict(map.row(0))); }) ==
+        "invalid_argument: polyak::SparseSgd: an input must have as many coordinates as there are features, 7, got 8");
 }

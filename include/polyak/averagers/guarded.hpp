@@ -16,6 +16,7 @@
 #include "polyak/detail/finite.hpp"
 #include "polyak/detail/round.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/non_finite.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/step.hpp"
 
@@ -31,13 +32,6 @@ template <FloatingPoint Shadow, FloatingPoint Scalar>
 }
 
 }  // namespace detail
-
-/// What becomes of a fold that would bring NaN or infinity into an average.
-enum class NonFinite {
-  propagate,  ///< it is folded, as if the average were not guarded
-  skip,       ///< it is left out, and counted
-  raise,      ///< it is left out, and counted, and the step throws std::runtime_error
-};
 
 struct GuardedOptions {
   NonFinite non_finite = NonFinite::skip;
@@ -162,8 +156,7 @@ class Guarded : private Averager {
   void serialize(Archive& archive, unsigned int version) {
     constexpr std::string_view who = "polyak::Guarded";
     detail::serialize_version(archive, who, "guard");
-    constexpr std::string_view rules[] = {"propagate", "skip", "raise"};
-    detail::serialize_option(archive, who, "non_finite", rules[static_cast<std::size_t>(options_.non_finite)]);
+    detail::serialize_option(archive, who, "non_finite", detail::name_of(options_.non_finite));
     const auto serialize_state = [&](std::uint64_t& skipped, bool& all_small) {
       detail::serialize_value(archive, "skipped", skipped);
       detail::serialize_value(archive, "all_small", all_small);

@@ -55,6 +55,12 @@ template <FloatingPoint Scalar>
   return magnitude(x) < magnitude_of_power<Scalar>;
 }
 
+/// Whether |x| < 2^exponent.
+template <int exponent, FloatingPoint Scalar>
+[[nodiscard, gnu::always_inline]] constexpr bool is_below(Scalar x) noexcept {
+  return magnitude(x) < magnitude_of_power<Scalar, exponent>;
+}
+
 /// True if every |x[i]| < 2^exponent; without an exponent, if every x[i] is finite. One pass: where a magnitude is too
 /// large, the highest bit of a difference is set.
 template <int exponent, FloatingPoint Scalar>
@@ -68,9 +74,14 @@ template <int exponent, FloatingPoint Scalar>
   if constexpr (sizeof(Bits) == sizeof(Scalar)) {
     constexpr std::size_t n = 64 / sizeof(Bits);  // the compiler takes as many vectors as it needs
     typename VectorOf<Bits, n>::type bits, all{};
-    for (; i + n <= x.size(); i += n) {
-      std::memcpy(&bits, x.data() + i, sizeof bits);
+    const auto look = [&](std::size_t at) {
+      std::memcpy(&bits, x.data() + at, sizeof bits);
       all |= largest - (bits & rest);
+    };
+    if (x.size() >= n) {  // the last n may have been looked at before: no processor predicts how many would be left
+      for (; i + n < x.size(); i += n) look(i);
+      look(x.size() - n);
+      i = x.size();
     }
     for (std::size_t lane = 0; lane < n; ++lane) any = static_cast<Bits>(any | all[lane]);
   }

@@ -57,6 +57,9 @@ class LagGains {
 /// by any gain, changes a and b alone. So a step writes only the coordinates with δ ≠ 0. (For the uniform mean: Xu
 /// 2011; Bottou 2012.)
 class Lag {
+  template <FloatingPoint Scalar>
+  static constexpr double smallest = sizeof(Scalar) == 4 ? 0x1p-30 : 0x1p-240;
+
  public:
   /// Of a vector that is of_v · v + of_u · u.
   struct Shares {
@@ -116,9 +119,14 @@ class Lag {
   /// shrink faster than the average forgets. (While the weights do not shrink, b is weight · c.)
   template <FloatingPoint Scalar>
   [[nodiscard]] bool wants_rescaling() const noexcept {
-    constexpr double smallest = sizeof(Scalar) == 4 ? 0x1p-30 : 0x1p-240;
-    return c_ < smallest || a_ < smallest || b_ > 32 * c_ * weight_;
+    return c_ < smallest<Scalar> || a_ < smallest<Scalar> || b_ > 32 * c_ * weight_;
   }
+
+  /// What a step adds to |v| + |u| at most for each 1 that it moves a weight by.
+  [[nodiscard]] double per_move() const noexcept { return (1 + b_ / a_) / c_; }
+  /// The most that this is while nothing wants rescaling.
+  template <FloatingPoint Scalar>
+  static constexpr double most_per_move = 33 / smallest<Scalar> / smallest<Scalar>;
 
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {

@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/finite.hpp"
 #include "polyak/detail/serialize.hpp"
 #include "polyak/lanes.hpp"
 #include "polyak/sparse/lag.hpp"
@@ -91,6 +93,21 @@ class LaggedRows {
       }
     }
     return all;
+  }
+
+  /// The largest |number| kept of feature j, or NaN.
+  [[nodiscard]] double largest(std::size_t j) const noexcept {
+    magnitude_t<Scalar> most = 0;
+    for (std::size_t at = j * stride_; at < (j + 1) * stride_; ++at) most = std::max(most, magnitude(numbers_[at]));
+    return double{std::bit_cast<Scalar>(most)};
+  }
+  /// Lag::per_move in a step that begins so.
+  [[nodiscard]] double per_move(bool follows, double loss) const noexcept {
+    Lag lag = lag_;
+    static_cast<void>(lag.begin(follows));
+    lag.shrink(loss);
+    if (lag.template wants_rescaling<Scalar>()) lag.rescaled(lag.equal());
+    return lag.per_move();
   }
 
   /// Begins a step, which first shrinks all weights by 1 − loss. The average follows the weights or stays where it is.

@@ -42,6 +42,13 @@ concept IndexList = requires(const R& rows) {
 /// after it with a copy of the table as it was: then the average stays where it is, and the changed table is an iterate
 /// like any other, which the next step folds in.
 ///
+/// It belongs to one thread at a time: two calls at once, of which one is not const, are a race that may end the
+/// program, even if they name different rows. Where several threads move the rows of one table, hold a mutex around
+/// step and whatever reads. Or give each thread a table of its own, with its RowAverage; the mean over all iterates of
+/// all threads is, for a TailAverage, exactly
+///
+///     (m * a.average(table_a) + n * b.average(table_b)) / (m + n)    with m = a.count(), n = b.count()
+///
 /// Tables are of float or double. Where both they and Shadow are of double, the average agrees with the dense recursion
 /// to some 1e-12 of the largest |θ| so far. Steps allocate only while the lists of rows grow longer. Throws
 /// std::logic_error on an averager in use.

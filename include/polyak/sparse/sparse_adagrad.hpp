@@ -7,6 +7,7 @@
 
 #include "polyak/averagers/tail_average.hpp"
 #include "polyak/detail/options.hpp"
+#include "polyak/non_finite.hpp"
 #include "polyak/schedules.hpp"
 #include "polyak/sparse/sparse_linear.hpp"
 
@@ -22,6 +23,7 @@ struct SparseAdagradOptions {
   double intercept_rate = 1;       ///< in [0, ∞): factor of η for the intercepts, which have no penalty
   double initial_accumulator = 0;  ///< in [0, ∞): what the sums of squares start at
   double epsilon = 1e-10;          ///< in [0, ∞)
+  NonFinite non_finite = NonFinite::propagate;  ///< what becomes of a row that would spoil the model
 
   void for_each_option(const auto& visit) const {
     detail::for_each_sparse_option(*this, visit);

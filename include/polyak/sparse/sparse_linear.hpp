@@ -3,10 +3,14 @@
 #include <Eigen/Core>
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -14,8 +18,10 @@
 
 #include "polyak/detail/errors.hpp"
 #include "polyak/detail/exact_sum.hpp"
+#include "polyak/detail/finite.hpp"
 #include "polyak/detail/options.hpp"
 #include "polyak/detail/serialize.hpp"
+#include "polyak/non_finite.hpp"
 #include "polyak/parameters.hpp"
 #include "polyak/sparse/lag.hpp"
 #include "polyak/sparse/lagged_rows.hpp"
@@ -32,12 +38,13 @@ void for_each_sparse_option(const auto& options, const auto& visit) {
   visit("l1", options.l1, nonnegative);
   visit("intercept", options.intercept);
   visit("intercept_rate", options.intercept_rate, nonnegative);
+  visit("non_finite", name_of(options.non_finite));
 }
 
 /// What the linear models on sparse inputs have in common: scores x·W + intercept of d features and k outputs, trained
 /// and averaged at O(nonzeros · k) a step. The Rule holds what differs:
 ///
-///     Options (features, outputs, learning_rate, l2, l1, intercept, intercept_rate), name
+///     Options (features, outputs, learning_rate, l2, l1, intercept, intercept_rate, non_finite), name
 ///     Rule{Options}
 ///     has_state, initial_state()   whether each weight has a state, and the double it starts as
 ///     descend(rate, g, state)      returns by how much a weight moves along its derivative g
@@ -92,7 +99,8 @@ class SparseLinear : public LagGains<Averager> {
 
   /// Takes a step, given the derivative of the loss by the score at x, and folds the weights into the average where
   /// that is due. O(nonzeros). Throws std::invalid_argument on a feature out of range, or a learning rate or a gain out
-  /// of range from a schedule; then nothing has changed.
+  /// of range from a schedule; then nothing has changed. With NonFinite::raise, throws std::runtime_error on a row that
+  /// is left out, when nothing but skipped() has changed.
   template <class X>
   void step(const X& x, double derivative) {
     step(x, std::span(&derivative, 1));
@@ -148,6 +156,8 @@ class SparseLinear : public LagGains<Averager> {
   [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
   /// Steps taken: the t that schedules are asked next.
   [[nodiscard]] std::uint64_t steps() const noexcept { return steps_; }
+  /// Rows that were left out, by NonFinite::skip or raise.
+  [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
   /// How often a step visited all features, O(features · outputs), to fold the scales back into the numbers: about once
   /// in 166/(1−β) steps of an EMA; with L2 of strength λ at rate η once in 5/λη steps if the average looks back further
   /// than that, else once in 166/λη; and once in the step after a gain of 1 that was not the first. For float, read 21
@@ -162,7 +172,7 @@ class SparseLinear : public LagGains<Averager> {
   /// Back to the state after construction.
   void reset() {
     this->gains_.reset();
-    steps_ = 0;
+    steps_ = skipped_ = 0;
     owed_ = {};
     start();
   }
@@ -177,6 +187,8 @@ class SparseLinear : public LagGains<Averager> {
     rule_.options.for_each_option(option);
     std::conditional_t<is_loading<Archive>, SparseLinear, SparseLinear&> state = *this;
     serialize_value(archive, "steps", state.steps_);
+    serialize_value(archive, "skipped", state.skipped_);
+    serialize_value(archive, "bound", state.bound_);
     serialize_value(archive, "owed", state.owed_.sum);
     serialize_value(archive, "owed_rest", state.owed_.rest);
     state.rows_.serialize(archive, Rule::name);
@@ -203,7 +215,10 @@ class SparseLinear : public LagGains<Averager> {
     intercept_.setZero(static_cast<Eigen::Index>(k));
     intercept_rest_ = average_intercept_ = intercept_;
     scratch_.resize(2 * k);
+    bound_ = guards() ? state : std::numeric_limits<double>::infinity();
   }
+
+  [[nodiscard]] bool guards() const noexcept { return rule_.options.non_finite != NonFinite::propagate; }
 
   void check_rate(double rate) const {
     OptionChecker{Rule::name}("learning_rate", rate, nonnegative);
@@ -235,10 +250,13 @@ class SparseLinear : public LagGains<Averager> {
     const double rate = learning_rate();
     check_rate(rate);
     const auto next = this->gains_.next();
-    const std::span<const double> derivatives = derivatives_at(row);
-
     const Options& o = rule_.options;
+    const bool small = guards() && all_below<small_exponent>(row.values);
+    if (guards() && !small && !has_finite_values(row)) return;
+    const std::span<const double> derivatives = derivatives_at(row);
     const bool follows = Lag::follows(next, this->has_average());
+    if (guards() && !stays_finite(row, small, rate, follows, derivatives)) return;
+
     rows_.begin(follows, rate * o.l2);
     if (o.l1 > 0) {
       owed_ = exact_sum(owed_.sum, rate * o.l1 + owed_.rest);
@@ -258,6 +276,87 @@ class SparseLinear : public LagGains<Averager> {
     }
     this->gains_.commit(next);
     ++steps_;
+  }
+
+  /// What is left out is known before anything is written. Numbers are told by their bits, because of -ffast-math.
+  static constexpr int small_exponent = 16;  // |value| < 2^16
+  /// Numbers of the model stay below 2^limit: what is between them, and 32 times as large, does not overflow either.
+  template <class T>
+  static constexpr int limit = std::numeric_limits<T>::max_exponent - 8;
+
+  template <class Row>
+  [[nodiscard]] bool has_finite_values(const Row& x) {
+    for (std::size_t i = 0; i < x.values.size(); ++i) {
+      if (!is_finite(x.values[i])) {
+        return leave_out("values must be finite", static_cast<double>(x.values[i]), "feature", x.indices[i]);
+      }
+    }
+    return true;
+  }
+  /// Whether all numbers stay below the limit. In one step none can come farther than the row is long times the largest
+  /// move, since a feature may come twice. As long as the sum of these, bound_, is below the limit, no row is looked
+  /// at.
+  template <class Row>
+  [[nodiscard]] bool stays_finite(const Row& x, bool small, double rate, bool follows,
+                                  std::span<const double> derivatives) {
+    const Options& o = rule_.options;
+    double steepest = 0;
+    for (std::size_t k = 0; k < derivatives.size(); ++k) {
+      if (!is_finite(derivatives[k])) return leave_out("derivatives must be finite", derivatives[k], "output", k);
+      steepest = std::max(steepest, std::abs(derivatives[k]));
+    }
+    const double n = static_cast<double>(x.indices.size());
+    const double owed = o.l1 > 0 ? 2 * (owed_.sum + rate * o.l1) : 0;
+    // How far numbers of a feature move: v and u by their weight's move, a state by a square.
+    const auto farthest = [=](double value, double per_move) {
+      const double gradient = value * steepest;
+      const double moved = rate * gradient + owed + 2 * rate;  // Adagrad's are below 2 rate
+      return per_move * moved + (Rule::has_state ? gradient * gradient : 0);
+    };
+    if (small) {
+      const double moves = n + 1 + 3 * o.intercept_rate;
+      const double most = bound_ + moves * farthest(1 << small_exponent, Lag::most_per_move<Scalar>);
+      if (is_below<limit<Scalar>>(most)) {
+        bound_ = most;
+        return true;
+      }
+    }
+    const double per_move = rows_.per_move(follows, rate * o.l2);
+    double most = bound_;
+    for (std::size_t i = 0; i < x.indices.size(); ++i) {
+      const double value = std::max(1.0, std::abs(static_cast<double>(x.values[i])));
+      const double number = rows_.largest(static_cast<std::size_t>(x.indices[i])) + n * farthest(value, per_move);
+      if (!is_below<limit<Scalar>>(number)) {
+        return leave_out("a row must leave the model finite", static_cast<double>(x.values[i]), "feature",
+                         x.indices[i]);
+      }
+      most = std::max(most, number);
+    }
+    for (std::size_t k = 0; k < derivatives.size(); ++k) {
+      const double d = std::abs(derivatives[k]);
+      double number = owed;
+      if (o.intercept) number += std::abs(intercept_.data()[k]) + o.intercept_rate * (rate * d + 2 * rate);
+      if constexpr (Rule::has_state) number += intercept_state_[k] + d * d;
+      if (!is_below<limit<double>>(number)) {
+        return leave_out("a step must leave the model finite", derivatives[k], "output", k);
+      }
+      most = std::max(most, number);
+    }
+    bound_ = most;
+    return true;
+  }
+  /// Counts a row. Throws "name: rule, got value in place number at step t" if the rule is to raise; else returns
+  /// false.
+  template <class Number>
+  [[gnu::cold, gnu::noinline]] bool leave_out(std::string_view rule, double got, std::string_view place, Number which) {
+    ++skipped_;
+    if (rule_.options.non_finite != NonFinite::raise) return false;
+    throw std::runtime_error(std::string(Rule::name)
+                                 .append(": ")
+                                 .append(rule)
+                                 .append(", got " + to_text(got) + " in ")
+                                 .append(place)
+                                 .append(" " + std::to_string(which) + " at step " + std::to_string(steps_ + 1)));
   }
 
   template <bool Penalised, class Row>
@@ -308,6 +407,8 @@ class SparseLinear : public LagGains<Averager> {
   Vector average_intercept_;
   std::vector<double> intercept_state_;
   std::vector<double> scratch_;
+  std::uint64_t skipped_ = 0;
+  double bound_ = 0;  // of every |number| of the model, while guards()
 };
 
 }  // namespace polyak::detail

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <Eigen/Core>
+
 #include <algorithm>
 #include <array>
 #include <concepts>
@@ -51,12 +53,41 @@ concept EigenSparseVector = requires(const X& x) {
   { x.size() } -> std::convertible_to<std::ptrdiff_t>;
 };
 
+/// Whether rows lie in memory as those of a row-major Eigen::SparseMatrix do (or columns, of a column-major one): in a
+/// Map or a Ref of one, and in consecutive rows of these.
+template <class Matrix>
+inline constexpr bool is_compressed = requires(const Matrix& m) {
+  SparseRow{std::span(m.innerIndexPtr(), 1), std::span(m.valuePtr(), 1)};
+  m.outerIndexPtr()[0];
+  m.innerNonZeroPtr()[0];
+};
+template <class Matrix, int rows, int cols>
+inline constexpr bool is_compressed<Eigen::Block<Matrix, rows, cols, true>> =
+    is_compressed<std::remove_const_t<Matrix>>;
+
+/// One row of these.
+template <class X>
+concept EigenSparseRow = bool(X::IsVectorAtCompileTime) && is_compressed<X>;
+
+template <class Matrix>
+[[nodiscard]] auto nonzeros_of_row(const Matrix& matrix, std::ptrdiff_t row) {
+  if constexpr (requires { matrix.outerIndexPtr(); }) {
+    const auto start = static_cast<std::size_t>(matrix.outerIndexPtr()[row]);
+    const auto* const counts = matrix.innerNonZeroPtr();  // null where there are no gaps between the rows
+    const std::size_t count = counts ? static_cast<std::size_t>(counts[row])
+                                     : static_cast<std::size_t>(matrix.outerIndexPtr()[row + 1]) - start;
+    return SparseRow{std::span(matrix.innerIndexPtr() + start, count), std::span(matrix.valuePtr() + start, count)};
+  } else {
+    return nonzeros_of_row(matrix.nestedExpression(), row + matrix.startRow() + matrix.startCol());
+  }
+}
+
 }  // namespace detail
 
-/// A sparse input is a SparseRow, an Eigen::SparseVector, or a row of a row-major Eigen::SparseMatrix, of float or
-/// double.
+/// A sparse input is a SparseRow, an Eigen::SparseVector, or a row of a row-major Eigen::SparseMatrix, of a Map or a
+/// Ref of one, or of consecutive rows, of float or double.
 template <class X>
-concept SparseInput = detail::is_sparse_row<X> || detail::EigenSparseVector<X>;
+concept SparseInput = detail::is_sparse_row<X> || detail::EigenSparseVector<X> || detail::EigenSparseRow<X>;
 
 namespace detail {
 
@@ -105,10 +136,16 @@ template <class X>
     if (size != features) {
       throw_bad_size(who, "an input must have as many coordinates as there are features,", features, size);
     }
-    const auto count = static_cast<std::size_t>(x.nonZeros());
-    const auto* const starts = x.outerIndexPtr();  // null in a vector of its own; in a row, where it starts
-    const std::size_t start = starts ? static_cast<std::size_t>(*starts) : 0;
-    return SparseRow{std::span(x.innerIndexPtr() + start, count), std::span(x.valuePtr() + start, count)};
+    if constexpr (EigenSparseRow<X> && !EigenSparseVector<X>) {
+      const auto row = nonzeros_of_row(x, 0);
+      check_indices(row.indices, features, who);  // a Map may be of anybody's arrays
+      return row;
+    } else {
+      const auto count = static_cast<std::size_t>(x.nonZeros());
+      const auto* const starts = x.outerIndexPtr();  // null in a vector of its own; in a row, where it starts
+      const std::size_t start = starts ? static_cast<std::size_t>(*starts) : 0;
+      return SparseRow{std::span(x.innerIndexPtr() + start, count), std::span(x.valuePtr() + start, count)};
+    }
   } else {
     return SparseRow<int, double>{};
   }

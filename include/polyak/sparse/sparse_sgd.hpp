@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "polyak/averagers/tail_average.hpp"
+#include "polyak/non_finite.hpp"
 #include "polyak/schedules.hpp"
 #include "polyak/sparse/sparse_linear.hpp"
 
@@ -18,6 +19,7 @@ struct SparseSgdOptions {
   double l1 = 0;              ///< λ₁ in [0, ∞): the penalty λ₁ Σ|w_j|
   bool intercept = true;      ///< off: intercepts stay 0
   double intercept_rate = 1;  ///< in [0, ∞): factor of η for the intercepts, which have no penalty
+  NonFinite non_finite = NonFinite::propagate;  ///< what becomes of a row that would spoil the model
 
   void for_each_option(const auto& visit) const { detail::for_each_sparse_option(*this, visit); }
 };
@@ -43,6 +45,14 @@ struct SparseSgdRule {
 /// Tsuruoka, Tsujii & Ananiadou (2009): after its step, a weight whose feature is in x moves towards 0, but not past
 /// it, by what it still owes of Σ η_t λ₁; other weights stay until their feature is next seen. If a weight becomes NaN
 /// or infinite, so does its average, at once and for good, even if that step does not fold.
+///
+/// With NonFinite::skip or raise nothing is taken of a row that would do that: of one with a value or a derivative that
+/// is NaN or infinite, or along which a number of the model might come within a factor of 256 of the largest Scalar, if
+/// all of the row's nonzeros were of one feature. (A value of 1e200 does, in float.) Such a row is no step: weights,
+/// average, penalty and steps() stay as they are, bit for bit, and skipped() counts it. A value is known to be bad
+/// before the derivative is asked for; raise says which feature it is of. Works under -ffast-math. Rows that are taken
+/// give the bits they give without. Costs 1 to 5 % of a step with 70 nonzeros, and a look at the weights of the row
+/// where a value is not below 2^16.
 ///
 /// Costs 2 d k Scalars of memory, allocated at construction, and d k doubles with L1. Scores, derivatives and averages
 /// are doubles. For double, the average agrees with the dense recursion to some 1e-12 of the largest |w| so far. (With
