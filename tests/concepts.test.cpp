@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -112,6 +113,19 @@ concept Advances =
              const Folds&... folds) {
       { optimizer.advance(step, folds...) } -> std::same_as<Outcome>;
     };
+
+/// Whether a call compiles, as a requires-expression of a user tells it.
+template <class A, class... Params>
+concept Updates = requires(A& averager, Params&&... params) { averager.update(std::forward<Params>(params)...); };
+template <class A, class... Params>
+concept Starts = requires(A& averager, Params&&... params) { averager.start_from(std::forward<Params>(params)...); };
+template <class A, class Params>
+concept Reads = requires(const A& average, Params&& params) {
+  average.average_or(params);
+  average.copy_average_to(std::forward<Params>(params));
+};
+template <class A, class Params>
+concept Swaps = requires(A& average, Params&& params) { average.swap_in(std::forward<Params>(params)); };
 
 template <class Averager>
 using shadow_of = typename Averager::shadow_type;
@@ -245,6 +259,37 @@ TEST_CASE("weights have the scalar of their optimizer, and a gradient that of it
   STATIC_REQUIRE(GradientOf<std::vector<VectorXd>, ParameterSet<double, 2>>);
   STATIC_REQUIRE_FALSE(GradientOf<VectorXf, VectorXd&>);
   STATIC_REQUIRE_FALSE(GradientOf<VectorXd, const VectorXd&>);
+}
+
+// The overloads that have the compiler say a sentence are no calls that a requires-expression would take for one.
+TEMPLATE_TEST_CASE("what an averager takes, a requires-expression tells", "", Ema<>, Lawa<>, Guarded<Ema<>>,
+                   Guarded<Lawa<float>>, (Averaged<Sgd<>, Ema<>>)) {
+  constexpr bool alone = Updates<TestType, const VectorXd&>;
+  STATIC_REQUIRE(alone == AveragerLike<TestType>);
+  STATIC_REQUIRE(Updates<TestType, VectorXf> == alone);
+  STATIC_REQUIRE(Updates<TestType, const std::vector<VectorXd>&> == alone);
+  STATIC_REQUIRE(Updates<TestType, ParameterSet<const double, 2>> == alone);
+  STATIC_REQUIRE_FALSE(Updates<TestType>);
+  STATIC_REQUIRE_FALSE(Updates<TestType, Eigen::VectorXi&>);
+  STATIC_REQUIRE_FALSE(Updates<TestType, double>);
+  STATIC_REQUIRE_FALSE(Updates<TestType, VectorXd&, VectorXd&>);
+  STATIC_REQUIRE_FALSE(Updates<TestType, double*, std::size_t>);
+  STATIC_REQUIRE_FALSE(Updates<TestType, decltype(2 * VectorXd())>);
+  STATIC_REQUIRE_FALSE(Starts<TestType, double*>);
+  STATIC_REQUIRE(Reads<TestType, VectorXd&>);
+  STATIC_REQUIRE(Reads<TestType, std::span<float>>);
+  STATIC_REQUIRE_FALSE(Reads<TestType, const VectorXd&>);
+  STATIC_REQUIRE_FALSE(Reads<TestType, double*>);
+  STATIC_REQUIRE(Swaps<TestType, VectorXd&>);
+  STATIC_REQUIRE_FALSE(Swaps<TestType, VectorXd>);
+  STATIC_REQUIRE_FALSE(Swaps<TestType, const VectorXd&>);
+}
+
+TEST_CASE("an average has a start to be told where its gains need one") {
+  STATIC_REQUIRE(Starts<Ema<>, const VectorXd&>);
+  STATIC_REQUIRE(Starts<Guarded<Ema<>>, const VectorXd&>);
+  STATIC_REQUIRE_FALSE(Starts<Lawa<>, const VectorXd&>);
+  STATIC_REQUIRE_FALSE(Starts<Guarded<Lawa<>>, const VectorXd&>);
 }
 
 TEST_CASE("a fold is by coordinate or by slice, is committed, and cannot throw") {

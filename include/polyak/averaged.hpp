@@ -75,8 +75,9 @@ template <class Optimizer, class... Averagers>
 class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   using Fitted = std::conditional_t<sizeof...(Averagers) == 0, std::tuple<detail::fitted_t<Ema<>, Optimizer>>,
                                     std::tuple<detail::fitted_t<Averagers, Optimizer>...>>;
+  static constexpr bool averagers_are = (AveragerLike<Averagers> && ...);  // of a concept GCC would list the parts
   static_assert(
-      (AveragerLike<Averagers> && ...),
+      averagers_are,
       "polyak: an AveragerLike type has begin_fold(step), which returns a fold, average() and has_average(); a fold is "
       "at(offset) or after(offset, weights), and commit(outcome), none of which throws");
   static constexpr std::size_t n_averagers = std::tuple_size_v<Fitted>;
@@ -84,6 +85,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
 
  public:
   static constexpr std::string_view name = "polyak::Averaged";
+  using hands_on_to = Optimizer;
 
   explicit Averaged(Optimizer trainer, Averagers... averagers)
       : Averaged::Wrapper(std::move(trainer)),
@@ -130,15 +132,21 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   [[nodiscard]] auto average_or(const P& params) const {
     return averager<I>().average_or(params);
   }
+  template <std::size_t I = only>
+  Eigen::VectorXd average_or(detail::NotReadable, const auto&...) const;
   template <std::size_t I = only, Parameters P>
   void copy_average_to(P&& params) const {
     averager<I>().copy_average_to(params);
   }
+  template <std::size_t I = only>
+  void copy_average_to(detail::NotWritable, const auto&...) const;
   template <std::size_t I = only, Parameters P>
   [[nodiscard]] auto swap_in(P&& params) {
     require_not_swapped();
     return averager<I>().swap_in(params);
   }
+  template <std::size_t I = only>
+  SwapGuard<double> swap_in(detail::NotWritable, const auto&...);
 
   /// Throws std::logic_error while one of the averages, nested ones included, stands in the place of the weights.
   void require_not_swapped() const {

@@ -12,7 +12,6 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
-#include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/parameters.hpp"
 
 /// The one look that a step takes at its parameters and their gradient: what lies where, and that they fit.
@@ -109,28 +108,6 @@ class BlockWithGradient {
   BlockRef block_;
 };
 
-/// Explains at compile time what is wrong with the types of a step.
-template <class Scalar, class P, class G>
-consteval bool explain_step() {
-  static_assert(
-      Parameters<P>,
-      "polyak: Parameters are scalars in memory that can be written to: a contiguous Eigen object, Map or block, "
-      "a std::vector, std::array or std::span of float, double, long double, half or bfloat16, or a set of them; "
-      "neither const, nor strided by their type, nor a temporary about to vanish");
-  if constexpr (Parameters<P>) {
-    constexpr bool same_scalar = std::is_same_v<Scalar, AnyScalar> || std::is_same_v<Scalar, scalar_of<P>>;
-    static_assert(same_scalar,
-                  "polyak: ParametersOf an optimizer have its scalar: Sgd<float> for float weights, and "
-                  "Accumulate<F, float> or Lookahead<F, float> around an F that does not say it");
-    static_assert(
-        GradientOf<G, P>,
-        "polyak: GradientOf parameters has their scalar: for one block anything readable or an Eigen expression, "
-        "for a set a set");
-    return same_scalar && GradientOf<G, P>;
-  }
-  return false;
-}
-
 }  // namespace detail
 
 /// The blocks of the parameter set that a step is about. Kept by what users call, so that only the first step
@@ -205,7 +182,7 @@ class BlockList {
     for (const Stretch& each : stretches_) {
       if (reaches(params, each)) {
         if (each.gradient) detail::throw_overlap(who, each.block, params->block, true);
-        detail::throw_overlap(who, std::max(each.block, params->block), std::min(each.block, params->block), false);
+        detail::throw_overlap(who, (std::max)(each.block, params->block), (std::min)(each.block, params->block), false);
       }
       if (!each.gradient && reaches(gradient, each)) detail::throw_overlap(who, gradient->block, each.block, true);
       const Stretch*& furthest = each.gradient ? gradient : params;

@@ -49,7 +49,7 @@ using compute_t = std::conditional_t<sizeof(Scalar) == 2, float, Scalar>;
 
 /// How many coordinates are worked on at once where they are kept in these scalars.
 template <FloatingPoint... Scalars>
-inline constexpr std::size_t width = std::min({[] {
+inline constexpr std::size_t width = (std::min)({[] {
 #if defined(__GNUC__)
   constexpr bool has_packets = std::is_same_v<Scalars, float> || std::is_same_v<Scalars, double>;
   if constexpr (has_packets) return std::size_t{Eigen::internal::packet_traits<Scalars>::size};
@@ -148,7 +148,7 @@ template <class A, class V>
 
 /// The larger of two numbers, none of which is NaN.
 template <class V>
-[[gnu::always_inline]] inline V max(V a, V b) noexcept {
+[[gnu::always_inline]] inline V larger(V a, V b) noexcept {
   if constexpr (sizeof(eigen_packet_t<V>) == sizeof(V)) {
     using P = eigen_packet_t<V>;
     return detail::same_bits<V>(Eigen::internal::pmax(detail::same_bits<P>(a), detail::same_bits<P>(b)));

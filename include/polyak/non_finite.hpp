@@ -1,5 +1,7 @@
 #pragma once
 
+#include "polyak/cpp20.hpp"
+
 #include <string_view>
 
 namespace polyak {

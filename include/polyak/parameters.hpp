@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -53,6 +54,10 @@ struct PointerTo {
   using type = decltype(std::ranges::data(std::declval<T&>()));
 };
 template <EigenDense T>
+struct PointerTo<T> {
+  using type = typename T::Scalar*;  // of an expression: Clang asks for it before it has looked at constraints
+};
+template <EigenMemory T>
 struct PointerTo<T> {
   using type = decltype(std::declval<T&>().data());
 };
@@ -123,16 +128,20 @@ class ParameterSet {
   template <class... P>
     requires(sizeof...(P) == N && !(detail::is_parameter_set<std::remove_cvref_t<P>> || ...))
   explicit ParameterSet(P&&... params) {
-    static_assert((detail::Scalars<P> && ...),
+    constexpr bool scalars = (detail::Scalars<P> && ...);  // of concepts the compiler would list the parts
+    static_assert(scalars,
                   "polyak::ParameterSet: a block is scalars in memory, not an expression and not strided by its type");
-    if constexpr ((detail::Scalars<P> && ...)) {
-      static_assert((detail::OutlivesCall<P> && ...),
-                    "polyak::ParameterSet: a temporary would be gone before the set is used");
-      static_assert((std::same_as<std::remove_const_t<detail::pointee_t<P>>, std::remove_const_t<Element>> && ...),
-                    "polyak::ParameterSet: the blocks of a set have one scalar");
-      std::size_t i = 0;
-      const auto add = [&](const auto& block) { blocks_[i++] = {block.data, block.shape}; };
-      (add(detail::block_of(params, "polyak::ParameterSet", i)), ...);
+    if constexpr (scalars) {
+      constexpr bool outlive = (detail::OutlivesCall<P> && ...);
+      static_assert(outlive, "polyak::ParameterSet: a temporary would be gone before the set is used");
+      constexpr bool same =
+          (std::is_same_v<std::remove_const_t<detail::pointee_t<P>>, std::remove_const_t<Element>> && ...);
+      static_assert(same, "polyak::ParameterSet: the blocks of a set have one scalar");
+      if constexpr (outlive && same) {
+        std::size_t i = 0;
+        const auto add = [&](const auto& block) { blocks_[i++] = {block.data, block.shape}; };
+        (add(detail::block_of(params, "polyak::ParameterSet", i)), ...);
+      }
     }
   }
 
@@ -225,6 +234,50 @@ concept Parameters = ReadableParameters<T> && !std::is_const_v<detail::element_t
 template <ReadableParameters T>
 using scalar_of = std::remove_const_t<detail::element_t<T>>;
 
+// What the compiler says of anything else, with the way out in it.
+#define POLYAK_HOLDERS                                                                                              \
+  "a contiguous Eigen object, Map or block, a std::vector, std::array or std::span of float, double, long double, " \
+  "half or bfloat16, or a set of them"
+#define POLYAK_WAY_OUT " (several blocks: ParameterSet{W, b}; memory: std::span{p, n})"
+#define POLYAK_READABLE_PARAMETERS                                    \
+  "polyak: ReadableParameters are scalars in memory: " POLYAK_HOLDERS \
+  "; no expression, and not strided by their type" POLYAK_WAY_OUT
+#define POLYAK_PARAMETERS                                                            \
+  "polyak: Parameters are scalars in memory that can be written to: " POLYAK_HOLDERS \
+  "; neither const, nor strided by their type, nor a temporary about to vanish" POLYAK_WAY_OUT
+
+// How a conversion is refused so that the compiler says why. GCC names the sentence with a deleted function's template
+// arguments, which Clang shows as numbers; GCC's own `unavailable` is not seen by requires-expressions.
+#if defined(__clang__)
+#define POLYAK_REFUSE(sentence) __attribute__((unavailable(sentence)))
+#else
+#define POLYAK_REFUSE(sentence) = delete
+#endif
+
+namespace detail {
+
+/// A text as a template argument.
+template <std::size_t N>
+struct Sentence {
+  char text[N];
+  consteval Sentence(const char (&literal)[N]) { std::copy_n(literal, N, text); }
+};
+
+/// A function that asks for parameters has an overload that takes one of these instead, declared and no more. A call
+/// with anything else resolves to it, so that the compiler says the sentence and lists no candidates. A static_assert
+/// would say it too, but no requires-expression would see it: `requires { ema.update(x); }` tells whether update takes
+/// x.
+struct NotReadable {
+  template <class Given, Sentence sentence = POLYAK_READABLE_PARAMETERS>
+  NotReadable(const Given&) POLYAK_REFUSE(POLYAK_READABLE_PARAMETERS);
+};
+struct NotWritable {
+  template <class Given, Sentence sentence = POLYAK_PARAMETERS>
+  NotWritable(const Given&) POLYAK_REFUSE(POLYAK_PARAMETERS);
+};
+
+}  // namespace detail
+
 /// Parameters whose scalar is Scalar.
 template <class T, class Scalar>
 concept ParametersOf = Parameters<T> && std::same_as<scalar_of<T>, Scalar>;
@@ -250,7 +303,7 @@ namespace detail {
 /// Eigen's index may have been made so narrow that memory can have more scalars than it can count.
 inline void require_indexable(std::size_t size, std::string_view who) {
   if constexpr (sizeof(Eigen::Index) < sizeof(std::size_t)) {
-    constexpr auto most = static_cast<std::size_t>(std::numeric_limits<Eigen::Index>::max());
+    constexpr auto most = static_cast<std::size_t>((std::numeric_limits<Eigen::Index>::max)());
     if (size > most) throw_bad_size(who, "Eigen::Index limits the number of parameters to", most, size);
   }
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "polyak/cpp20.hpp"
+
 /// polyak: stochastic gradient descent with weight averaging, on Eigen. Includes everything but the files of polyak/io
 /// (checkpoints, NPY, safetensors), which need POSIX and take longer to compile.
 

@@ -142,7 +142,7 @@ template <class Weight, class Move, class... Folds>
 [[gnu::always_inline]] inline void move_then_fold(std::span<Weight> weights, const Move& move,
                                                   const Folds&... folds) noexcept {
   static_assert(noexcept(move(lanes::At<1>{})), "polyak: what moves a coordinate is noexcept");
-  constexpr std::size_t width = std::min({lanes::width_of<Move>, lanes::width_of<Folds>...});
+  constexpr std::size_t width = (std::min)({lanes::width_of<Move>, lanes::width_of<Folds>...});
   lanes::for_each<width>(weights.size(), [move, w = weights.data(), ... fold = folds](auto i) noexcept {
     [[maybe_unused]] lanes::Packet<Weight, i.count> weight = move(i);
     (fold_lanes(fold, w, i, weight), ...);
@@ -158,7 +158,7 @@ struct MoveAlone {
 template <class Weight, class Fold>
 [[gnu::flatten]] void fold_each(std::span<Weight> weights, const Fold& fold) noexcept {
   using Scalar = std::remove_const_t<Weight>;
-  constexpr std::size_t width = std::min(lanes::width<Scalar>, lanes::width_of<Fold>);
+  constexpr std::size_t width = (std::min)(lanes::width<Scalar>, lanes::width_of<Fold>);
   lanes::for_each<width>(weights.size(), [fold, w = const_cast<Scalar*>(weights.data())](auto i) noexcept {
     auto weight = lanes::load(w, i);
     fold_lanes(fold, w, i, weight);
@@ -169,7 +169,7 @@ template <FloatingPoint Scalar, class Grad, class Body>
 void for_each_slice(const Slice<Scalar, Grad>& whole, Body body) noexcept {
   constexpr std::size_t length = slice_bytes / sizeof(Scalar);
   for (std::size_t from = 0; from < whole.params.size(); from += length) {
-    body(whole.sub(from, std::min(length, whole.params.size() - from)));
+    body(whole.sub(from, (std::min)(length, whole.params.size() - from)));
   }
 }
 
@@ -367,7 +367,7 @@ class Step : public View {
   /// The step with its gradient put through a filter.
   [[nodiscard]] auto filtered(const GradFilter& next) const noexcept {
     const GradFilter& before = this->filter();
-    return changed({before.scale * next.scale, std::min(before.limit * next.scale, next.limit)}, this->gradient());
+    return changed({before.scale * next.scale, (std::min)(before.limit * next.scale, next.limit)}, this->gradient());
   }
   /// The step along another gradient, flat and final, which must stay until the step is taken.
   [[nodiscard]] auto along(const scalar_type* gradient) const noexcept { return changed({}, gradient); }
@@ -421,15 +421,38 @@ class Step : public View {
   std::string_view who_;
 };
 
+#define POLYAK_OPTIMIZER                                                                                        \
+  "polyak: an optimizer has advance(step, folds...), or step(params, grad), or is callable as (params, grad); " \
+  "behind a wrapper it is given the gradient as an Eigen::Map, a std::span, or a set of them"
+
+template <class Layer>
+concept HandsOn = requires { typename Layer::hands_on_to; };
+/// False if a layer hands on a step as it is, which it says by naming the optimizer it hands_on_to, and that optimizer
+/// cannot take it: so the call of step can say so. What wrappers hand on in other types, advance_whole checks.
+template <class Layer, class P, class G>
+consteval bool takes_step() {
+  if constexpr (HandsOn<Layer> && (!EigenDense<G> || EigenMemory<G>)) {
+    using Optimizer = typename Layer::hands_on_to;
+    if constexpr (HandsOn<Optimizer>) {
+      return takes_step<Optimizer, P, G>();
+    } else {
+      return OptimizerOf<Optimizer, P, G> ||
+             requires(Optimizer& optimizer, const Step<StepView<scalar_of<P&>>, P, G>& step) {
+               optimizer.advance(step);
+             };
+    }
+  }
+  return true;
+}
+
 template <class Optimizer, class P, class G>
 bool call(Optimizer& optimizer, P& params, const G& grad) {
-  static_assert(OptimizerOf<Optimizer, P, G>,
-                "polyak: an optimizer has advance(step, folds...), or step(params, grad), or is callable as (params, "
-                "grad); behind a wrapper it is given the gradient as an Eigen::Map, a std::span, or a set of them");
+  constexpr bool takes = OptimizerOf<Optimizer, P, G>;
+  static_assert(takes, POLYAK_OPTIMIZER);
   const auto run = [&]() -> decltype(auto) {
     if constexpr (requires { optimizer.step(params, grad); }) {
       return optimizer.step(params, grad);
-    } else {
+    } else if constexpr (takes) {
       return optimizer(params, grad);
     }
   };
@@ -523,16 +546,33 @@ class OptimizerLayer {
         requires {
           { Derived::name } -> std::convertible_to<std::string_view>;
         }, "polyak: a layer has a static name, as errors are to call it");
-    if constexpr (detail::explain_step<detail::scalar_or_any<Derived>, P, G>()) {
-      using Scalar = scalar_of<P&>;
-      if constexpr (detail::Scalars<P&>) {
-        detail::BlockWithGradient<Scalar> only(params, grad, Derived::name);
-        return run<Scalar>(only.block(), &only.block(), params, grad);
-      } else {
-        blocks_.look(params, grad, Derived::name);
-        return run<Scalar>(blocks_, blocks_.data(), params, grad);
+    using Named = detail::scalar_or_any<Derived>;
+    // Of concepts, and of functions in between, compilers tell more than anybody reads.
+    constexpr bool parameters = Parameters<P>;
+    constexpr bool scalar = !parameters || std::same_as<Named, detail::AnyScalar> || ParametersOf<P, Named>;
+    constexpr bool gradient = !parameters || GradientOf<G, P>;
+    static_assert(parameters, POLYAK_PARAMETERS);
+    static_assert(scalar,
+                  "polyak: ParametersOf an optimizer have its scalar: Sgd<float> for float weights, and "
+                  "Accumulate<F, float> or Lookahead<F, float> around an F that does not say it");
+    static_assert(gradient,
+                  "polyak: GradientOf parameters has their scalar: for one block anything readable or an Eigen "
+                  "expression, for a set a set");
+    if constexpr (parameters && scalar && gradient) {
+      constexpr bool optimizer = detail::takes_step<Derived, std::remove_reference_t<P>, G>();
+      static_assert(optimizer, POLYAK_OPTIMIZER);
+      if constexpr (optimizer) {
+        using Scalar = scalar_of<P&>;
+        if constexpr (detail::Scalars<P&>) {
+          detail::BlockWithGradient<Scalar> only(params, grad, Derived::name);
+          return run<Scalar>(only.block(), &only.block(), params, grad);
+        } else {
+          blocks_.look(params, grad, Derived::name);
+          return run<Scalar>(blocks_, blocks_.data(), params, grad);
+        }
       }
     }
+    return false;  // what does not compile needs no second warning
   }
 
  private:

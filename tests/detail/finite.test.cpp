@@ -33,6 +33,13 @@ TEST_CASE("is_finite knows every infinity and every NaN") {
   STATIC_REQUIRE_FALSE(is_finite(std::numeric_limits<float>::signaling_NaN()));
 }
 
+TEST_CASE("the exponent of a wide number is at its most significant end") {
+  using polyak::detail::place_of_exponent;
+  STATIC_REQUIRE(place_of_exponent(64, std::endian::little) == 8);    // x87: 10 bytes, then padding
+  STATIC_REQUIRE(place_of_exponent(113, std::endian::little) == 14);  // quadruple precision: 16 bytes
+  STATIC_REQUIRE(place_of_exponent(113, std::endian::big) == 0);
+}
+
 TEMPLATE_TEST_CASE("is_finite holds for each scalar", "", POLYAK_TEST_SCALARS) {
   using Limits = std::numeric_limits<TestType>;
   for (const TestType x : {TestType(0), TestType(-0.0f), TestType(1), Limits::max(), Limits::lowest(), Limits::min(),

@@ -45,7 +45,7 @@ struct AnytimeGain {
     const double target = 1 / (options.fraction * static_cast<double>(k));
     if (target >= 1) return 1;
     // The smallest sum of squares in reach is q/(1 + q), one sample more than before.
-    const double a = (q + std::sqrt(std::max(0.0, detail::mul_add(target, 1 + q, -q)))) / (1 + q);
+    const double a = (q + std::sqrt((std::max)(0.0, detail::mul_add(target, 1 + q, -q)))) / (1 + q);
     state.squares = detail::mul_add((1 - a) * (1 - a), q, a * a);
     return a;
   }

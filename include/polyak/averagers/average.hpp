@@ -108,6 +108,7 @@ class Average {
     });
     return copy;
   }
+  vector_type average_or(detail::NotReadable, const auto&...) const;
 
   /// Rounds the average, and the residue of a compensated one, into any parameters of its size: a set of blocks of its
   /// blocks' sizes, or one block. Throws as average() does, and std::invalid_argument on another size, before anything
@@ -117,6 +118,7 @@ class Average {
     require_fit(params);
     detail::for_each_part(params, layout_.size(), [&](const auto& part) { copy_to(part.params, part.offset); });
   }
+  void copy_average_to(detail::NotWritable, const auto&...) const;
 
   /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
   /// are kept aside and put back as they were. Meanwhile update and step throw. `params` must outlive the guard and
@@ -130,6 +132,7 @@ class Average {
     copy_average_to(params);
     return guard;
   }
+  SwapGuard<shadow_type> swap_in(detail::NotWritable, const auto&...);
 
   /// Throws std::logic_error while the average stands in the place of the weights.
   void require_not_swapped() const {

@@ -45,6 +45,7 @@ class Averager : public Average<Shadow> {
     this->require_not_swapped();
     detail::read(this->list_, params, name_, [this](const auto& view) { this->start(view); });
   }
+  void start_from(detail::NotReadable, const auto&...);
 
   /// Counts a step and, when it is due, folds θ_t in. Throws std::invalid_argument on a size other than that of the
   /// average, and std::logic_error while swapped in or, in the first step, where start_from is missing; then nothing
@@ -62,6 +63,7 @@ class Averager : public Average<Shadow> {
       fold.commit(outcome);
     });
   }
+  void update(detail::NotReadable, const auto&...);
 
   [[nodiscard]] const Options& options() const noexcept { return gains_.options(); }
   /// When to fold and by which gain: a copy of it goes on by itself, for an average that is kept elsewhere.

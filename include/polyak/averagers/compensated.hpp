@@ -82,12 +82,12 @@ struct Quanta {
   static constexpr Bits exponent = std::bit_cast<Bits>(Limits::infinity());
   /// From here on down the ulp of Shadow stays the same, or the quantum would be subnormal in T.
   static constexpr T smallest = std::bit_cast<T>(
-      static_cast<Bits>(std::max(std::numeric_limits<Shadow>::min_exponent, Limits::min_exponent + below) - 1 + bias)
+      static_cast<Bits>((std::max)(std::numeric_limits<Shadow>::min_exponent, Limits::min_exponent + below) - 1 + bias)
       << mantissa);
 
   template <class V>
   [[gnu::always_inline]] static V quantum(V s) noexcept {
-    const V power = lanes::max(lanes::from_bits<V>(lanes::bits(s) & exponent), lanes::all<V>(smallest));
+    const V power = lanes::larger(lanes::from_bits<V>(lanes::bits(s) & exponent), lanes::all<V>(smallest));
     return lanes::from_bits<V>(lanes::bits(power) - (static_cast<Bits>(below) << mantissa));
   }
   /// Of powers of two.

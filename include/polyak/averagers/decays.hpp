@@ -78,7 +78,7 @@ struct DecayWarmup : detail::FromOptions<DecayWarmup, DecayWarmupOptions> {
   using FromOptions::FromOptions;
 
   [[nodiscard]] double complement(std::uint64_t k, std::uint64_t) const noexcept {
-    return std::max(1 - options_.limit, 9 / (10 + static_cast<double>(k)));
+    return (std::max)(1 - options_.limit, 9 / (10 + static_cast<double>(k)));
   }
   [[nodiscard]] double operator()(std::uint64_t k) const noexcept { return 1 - complement(k, 1); }
 };

@@ -43,7 +43,7 @@ struct EmaGain {
     if (!options.bias_correction) return c;
     const double w = weight.advance(c);
     if (w == 0) detail::throw_bad_fold(name, "decay must be < 1 in the first bias-corrected fold", 1, k);
-    return w == 1 ? c : std::min(1.0, c / w);  // from some 37/(1 − β) folds on: no division to wait for
+    return w == 1 ? c : (std::min)(1.0, c / w);  // from some 37/(1 − β) folds on: no division to wait for
   }
 };
 

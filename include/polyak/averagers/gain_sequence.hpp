@@ -75,7 +75,7 @@ class GainSequence {
     squares_ = detail::mul_add(kept * kept, squares_, next.gain_ * next.gain_);
     age_ = kept * (age_ + 1);
     start_mass_ *= kept;
-    if (start_mass_ < std::numeric_limits<double>::min()) start_mass_ = 0;  // no slow subnormals
+    if (start_mass_ < (std::numeric_limits<double>::min)()) start_mass_ = 0;  // no slow subnormals
     state_ = next.state_;
   }
   /// Counts a step whose fold was due and is left out.

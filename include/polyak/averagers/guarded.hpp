@@ -116,6 +116,8 @@ class Guarded : private Averager {
       if (finding_.large) all_small_ = false;
     });
   }
+  void start_from(detail::NotReadable, const auto&...)
+    requires requires(Averager& averager, std::span<const double> params) { averager.start_from(params); };
 
   /// As that of the averager, but for a fold that is left out.
   template <ReadableParameters P>
@@ -143,6 +145,7 @@ class Guarded : private Averager {
       }
     });
   }
+  void update(detail::NotReadable, const auto&...);
 
   /// Back to the state after construction; frees the shadow.
   void reset() {

@@ -66,6 +66,7 @@ class Lawa : public Average<Shadow> {
       fold.commit(outcome);
     });
   }
+  void update(detail::NotReadable, const auto&...);
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
@@ -109,7 +110,7 @@ class Lawa : public Average<Shadow> {
       }
       if constexpr (detail::is_loading<Archive>) {
         std::rotate(iterates.begin(), iterates.begin() + static_cast<std::ptrdiff_t>(oldest), iterates.end());
-        const std::uint64_t too_many = count - std::min(count, options_.window);
+        const std::uint64_t too_many = count - (std::min)(count, options_.window);
         iterates.erase(iterates.begin(), iterates.begin() + static_cast<std::ptrdiff_t>(too_many));
         if (iterates.size() == options_.window) turn(iterates, count_loaded.folds());
       }

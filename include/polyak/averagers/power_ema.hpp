@@ -28,7 +28,7 @@ namespace polyak {
     const double value = ((x + 7 * s) * x + (16 * s * s - 1)) * x + s * (12 * s * s - 1);
     const double slope = (3 * x + 14 * s) * x + (16 * s * s - 1);
     const double next = x - value / slope;
-    if (!(next < x)) return std::max(x / s, 0.0);
+    if (!(next < x)) return (std::max)(x / s, 0.0);
     x = next;
   }
 }

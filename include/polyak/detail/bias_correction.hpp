@@ -38,7 +38,7 @@ class BiasCorrection {
 /// The ρε of √v + ρε, for the ρ = √(1 − β₂^t) of Adam: not 0 where ε is not.
 template <class T>
 [[nodiscard]] T scaled_epsilon(double epsilon, double root) noexcept {
-  return std::max(T(epsilon * root), std::min(T(epsilon), std::numeric_limits<T>::min()));
+  return (std::max)(T(epsilon * root), (std::min)(T(epsilon), (std::numeric_limits<T>::min)()));
 }
 
 }  // namespace polyak::detail

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "polyak/cpp20.hpp"
+
 #include <Eigen/Core>
 
 namespace polyak::detail {

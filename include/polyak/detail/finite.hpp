@@ -22,6 +22,13 @@ namespace polyak::detail {
 template <FloatingPoint Scalar>
 inline constexpr bool wider_than_double = std::numeric_limits<Scalar>::digits > std::numeric_limits<double>::digits;
 
+/// Where in memory the sign and the 15 bits of exponent of an x87 or quadruple number are: at its most significant end,
+/// which on little-endian machines comes last, ahead of the padding of x87's 80 bits.
+[[nodiscard]] constexpr std::size_t place_of_exponent(int digits, std::endian order) noexcept {
+  if (order == std::endian::big) return 0;
+  return digits == 64 ? 8 : 14;
+}
+
 /// The bits of |x|, or those of its exponent where it is wider than double: integers that grow as |x| does up to
 /// infinity, beyond which is NaN.
 template <FloatingPoint Scalar>
@@ -29,10 +36,8 @@ template <FloatingPoint Scalar>
   if constexpr (sizeof(Scalar) == 2) {
     return static_cast<std::uint16_t>(Eigen::numext::bit_cast<std::uint16_t>(x) & 0x7FFF);
   } else if constexpr (wider_than_double<Scalar>) {
-    using Limits = std::numeric_limits<Scalar>;
-    // x87 and quadruple precision alike end, in little-endian memory, in a sign and 15 bits of exponent.
-    static_assert(Limits::max_exponent == 16384 && std::endian::native == std::endian::little);
-    constexpr std::size_t at = Limits::digits == 64 ? 8 : 14;
+    static_assert(std::numeric_limits<Scalar>::max_exponent == 16384);
+    constexpr std::size_t at = place_of_exponent(std::numeric_limits<Scalar>::digits, std::endian::native);
     std::uint16_t top = 0;
     std::memcpy(&top, reinterpret_cast<const char*>(&x) + at, sizeof top);
     return static_cast<std::uint16_t>(top & 0x7FFF);
@@ -46,7 +51,7 @@ using magnitude_t = decltype(magnitude(Scalar()));
 /// The same of 2^exponent, where that is finite, else of infinity.
 template <FloatingPoint Scalar, int exponent = std::numeric_limits<Scalar>::max_exponent>
 inline constexpr auto magnitude_of_power = static_cast<magnitude_t<Scalar>>(
-    static_cast<magnitude_t<Scalar>>(std::min(exponent, std::numeric_limits<Scalar>::max_exponent) +
+    static_cast<magnitude_t<Scalar>>((std::min)(exponent, std::numeric_limits<Scalar>::max_exponent) +
                                      std::numeric_limits<Scalar>::max_exponent - 1)
     << (wider_than_double<Scalar> ? 0 : std::numeric_limits<Scalar>::digits - 1));
 

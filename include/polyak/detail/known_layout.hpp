@@ -40,7 +40,7 @@ class KnownLayout {
   void serialize(Archive& archive, std::string_view who) {
     std::uint64_t count = shapes_.size();
     serialize_value(archive, "blocks", count);
-    constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
+    constexpr std::size_t most = (std::numeric_limits<std::ptrdiff_t>::max)();
     for (std::uint64_t i = 0; i < count; ++i) {
       BlockShape shape;
       if constexpr (!is_loading<Archive>) shape = shapes_[i];
@@ -50,8 +50,8 @@ class KnownLayout {
       serialize_value(archive, name + ".cols", cols);
       serialize_value(archive, name + ".row_major", shape.row_major);
       if constexpr (is_loading<Archive>) {
-        shape.rows = static_cast<std::size_t>(rows);
-        shape.cols = static_cast<std::size_t>(cols);
+        shape.rows = to_size(rows);
+        shape.cols = to_size(cols);
         if (shape.cols != 0 && shape.rows > most / shape.cols) throw_damaged(who, "a block is too large");
         if (shape.size() > most - size_) throw_damaged(who, "its blocks are too large");
         shapes_.push_back(shape);

@@ -28,7 +28,7 @@ concept GivenAsFunction = requires(const T& option) { option.is_number(); };
 /// The finite numbers from low to high, and in which words others are refused.
 struct Range {
   std::string_view rule = {};
-  double low = {}, high = std::numeric_limits<double>::max();
+  double low = {}, high = (std::numeric_limits<double>::max)();
   bool open_low = false, open_high = false;
 
   [[nodiscard]] constexpr bool holds(double x) const noexcept {
@@ -37,7 +37,7 @@ struct Range {
 };
 inline constexpr Range finite{"must be finite", std::numeric_limits<double>::lowest()};
 inline constexpr Range nonnegative{"must be finite and >= 0"};
-inline constexpr Range positive{"must be finite and > 0", 0, std::numeric_limits<double>::max(), true};
+inline constexpr Range positive{"must be finite and > 0", 0, (std::numeric_limits<double>::max)(), true};
 inline constexpr Range at_least_1{"must be >= 1", 1};
 inline constexpr Range from_0_to_1{"must be in [0, 1]", 0, 1};
 inline constexpr Range above_0_to_1{"must be in (0, 1]", 0, 1, true};

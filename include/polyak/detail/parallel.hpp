@@ -40,7 +40,7 @@ template <FloatingPoint Scalar>
 [[nodiscard]] constexpr Part part_of(Share share, std::size_t all, std::size_t offset, std::size_t size) noexcept {
   constexpr std::size_t length = slice_bytes / sizeof(Scalar);
   const auto cut = [&](std::size_t i) {
-    const std::size_t at = all / share.count * i + std::min(i, all % share.count);
+    const std::size_t at = all / share.count * i + (std::min)(i, all % share.count);
     if (at <= offset) return std::size_t{0};
     return at - offset >= size ? size : (at - offset) / length * length;
   };
@@ -72,7 +72,7 @@ void in_parts(std::size_t size, const ForEachBlock& for_each_block, const Body& 
     });
   };
   if (size < 2 * grain || omp_in_parallel() || omp_get_max_threads() <= 1) return take({});
-  const std::size_t threads = std::min(static_cast<std::size_t>(omp_get_max_threads()), size / grain);
+  const std::size_t threads = (std::min)(static_cast<std::size_t>(omp_get_max_threads()), size / grain);
   std::fenv_t mode;
   std::fegetenv(&mode);
   int raised = 0;

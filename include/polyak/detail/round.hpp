@@ -25,7 +25,7 @@ namespace polyak::detail {
 [[nodiscard]] inline double rounded_to_odd(long double x) noexcept {
   const auto nearest = static_cast<double>(x);
   if (!is_finite(x)) return nearest;
-  const long double back = nearest;
+  const auto back = static_cast<long double>(nearest);
   auto bits = std::bit_cast<std::uint64_t>(nearest);
   if (std::abs(back) > std::abs(x)) --bits;
   if (back != x) bits |= 1;

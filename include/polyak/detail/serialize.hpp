@@ -40,6 +40,12 @@ namespace polyak::detail {
 template <class Archive>
 inline constexpr bool is_loading = bool(Archive::is_loading::value);
 
+/// A template, since a cast that is useless on this machine may be needed on another.
+template <std::unsigned_integral N>
+[[nodiscard]] constexpr std::size_t to_size(N n) noexcept {
+  return static_cast<std::size_t>(n);
+}
+
 /// "who: the saved state is damaged: what".
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_damaged(std::string_view who, std::string_view what) {
   throw_bad_argument(who, std::string("the saved state is damaged: ").append(what));
@@ -247,12 +253,12 @@ void serialize_array(Archive& archive, std::string_view who, std::string_view na
     array.resize(TakesArrays<Archive, T> ? static_cast<Size>(count) : 0);
   }
   if constexpr (TakesArrays<Archive, T>) {
-    archive.array(name, array.data(), static_cast<std::size_t>(count));
+    archive.array(name, array.data(), to_size(count));
   } else {
     auto room = static_cast<std::uint64_t>(array.size());
     for (std::uint64_t i = 0; i < count; ++i) {
       if (i == room) {
-        room = std::min(count, std::max(trusted_count, 2 * room));
+        room = (std::min)(count, (std::max)(trusted_count, 2 * room));
         if constexpr (requires { array.conservativeResize(0); }) {
           array.conservativeResize(static_cast<Size>(room));
         } else {

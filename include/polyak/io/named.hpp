@@ -1,5 +1,7 @@
 #pragma once
 
+#include "polyak/cpp20.hpp"
+
 #include <string>
 #include <string_view>
 #include <utility>

@@ -120,7 +120,7 @@ class NpyHeader {
   }
   void skip_spaces() noexcept {
     const std::size_t first = text_.find_first_not_of(" \t\r\n");
-    text_.remove_prefix(std::min(first, text_.size()));
+    text_.remove_prefix((std::min)(first, text_.size()));
   }
   bool accept(std::string_view word) noexcept {
     skip_spaces();
@@ -239,7 +239,7 @@ void load_npy(const std::filesystem::path& path, P&& into) {
   const detail::FileBytes scalars = file.read(block.shape.size() * width, "the array");
   if (file.left() > 0) {
     const detail::FileBytes rest =
-        file.read(std::min<std::uint64_t>(file.left(), detail::npy_magic.size()), "the rest");
+        file.read((std::min<std::uint64_t>)(file.left(), detail::npy_magic.size()), "the rest");
     name.fail(rest.text() == detail::npy_magic ? "must have one array, and has several: save each in a file of its own"
                                                : "must end with its array, and does not");
   }

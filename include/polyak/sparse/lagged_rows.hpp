@@ -38,7 +38,7 @@ class LaggedRows {
   LaggedRows(std::size_t features, std::size_t outputs, bool has_state, double state, std::string_view who)
       : features_(features), outputs_(outputs), stride_(outputs * (has_state ? 2 : 1)) {
     const std::size_t most =
-        std::min(numbers_.max_size(), static_cast<std::size_t>(std::numeric_limits<Eigen::Index>::max()));
+        (std::min)(numbers_.max_size(), static_cast<std::size_t>((std::numeric_limits<Eigen::Index>::max)()));
     if (outputs > most / 3 || features > most / (stride_ + outputs)) {
       throw_bad_value(who, "features times outputs must fit in memory", std::uint64_t{features});
     }
@@ -69,7 +69,7 @@ class LaggedRows {
     }
     if (n == 0) return 0;
     for (std::size_t j = 0; j < 3; ++j) {  // without a branch: no processor predicts how many terms are left
-      const double last = term(std::min(n - rest + j, n - 1));
+      const double last = term((std::min)(n - rest + j, n - 1));
       sums[j] += j < rest ? last : 0;
     }
     return lag_.scale() * ((sums[0] + sums[1]) + (sums[2] + sums[3]));
@@ -98,7 +98,7 @@ class LaggedRows {
   /// The largest |number| kept of feature j, or NaN.
   [[nodiscard]] double largest(std::size_t j) const noexcept {
     magnitude_t<Scalar> most = 0;
-    for (std::size_t at = j * stride_; at < (j + 1) * stride_; ++at) most = std::max(most, magnitude(numbers_[at]));
+    for (std::size_t at = j * stride_; at < (j + 1) * stride_; ++at) most = (std::max)(most, magnitude(numbers_[at]));
     return double{std::bit_cast<Scalar>(most)};
   }
   /// Lag::per_move in a step that begins so.

@@ -79,7 +79,7 @@ class RowAverage : public detail::LagGains<Averager> {
     check_rows(rows);
     const auto next = this->gains_.next();
     choose(rows);
-    before_.resize(std::max(before_.rows(), static_cast<Eigen::Index>(rows_.size())), u_.cols());
+    before_.resize((std::max)(before_.rows(), static_cast<Eigen::Index>(rows_.size())), u_.cols());
     for (Eigen::Index i = 0; const Eigen::Index row : rows_) before_.row(i++) = table.row(row).template cast<double>();
 
     const bool follows = detail::Lag::follows(next, this->has_average());

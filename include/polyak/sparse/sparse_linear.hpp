@@ -303,7 +303,7 @@ class SparseLinear : public LagGains<Averager> {
     double steepest = 0;
     for (std::size_t k = 0; k < derivatives.size(); ++k) {
       if (!is_finite(derivatives[k])) return leave_out("derivatives must be finite", derivatives[k], "output", k);
-      steepest = std::max(steepest, std::abs(derivatives[k]));
+      steepest = (std::max)(steepest, std::abs(derivatives[k]));
     }
     const double n = static_cast<double>(x.indices.size());
     const double owed = o.l1 > 0 ? 2 * (owed_.sum + rate * o.l1) : 0;
@@ -324,13 +324,13 @@ class SparseLinear : public LagGains<Averager> {
     const double per_move = rows_.per_move(follows, rate * o.l2);
     double most = bound_;
     for (std::size_t i = 0; i < x.indices.size(); ++i) {
-      const double value = std::max(1.0, std::abs(static_cast<double>(x.values[i])));
+      const double value = (std::max)(1.0, std::abs(static_cast<double>(x.values[i])));
       const double number = rows_.largest(static_cast<std::size_t>(x.indices[i])) + n * farthest(value, per_move);
       if (!is_below<limit<Scalar>>(number)) {
         return leave_out("a row must leave the model finite", static_cast<double>(x.values[i]), "feature",
                          x.indices[i]);
       }
-      most = std::max(most, number);
+      most = (std::max)(most, number);
     }
     for (std::size_t k = 0; k < derivatives.size(); ++k) {
       const double d = std::abs(derivatives[k]);
@@ -340,7 +340,7 @@ class SparseLinear : public LagGains<Averager> {
       if (!is_below<limit<double>>(number)) {
         return leave_out("a step must leave the model finite", derivatives[k], "output", k);
       }
-      most = std::max(most, number);
+      most = (std::max)(most, number);
     }
     bound_ = most;
     return true;
@@ -377,9 +377,9 @@ class SparseLinear : public LagGains<Averager> {
   [[nodiscard]] double penalised(double weight, double& paid) const noexcept {
     double rest = weight;
     if (weight > 0) {
-      rest = std::max(0.0, weight - ((owed_.sum + paid) + owed_.rest));
+      rest = (std::max)(0.0, weight - ((owed_.sum + paid) + owed_.rest));
     } else if (weight < 0) {
-      rest = std::min(0.0, weight + ((owed_.sum - paid) + owed_.rest));
+      rest = (std::min)(0.0, weight + ((owed_.sum - paid) + owed_.rest));
     }
     paid += rest - weight;
     return rest;

@@ -101,16 +101,16 @@ void check_indices(std::span<T, n> indices, std::size_t limit, std::string_view 
   constexpr std::size_t N = lanes::width<double>;
   Unsigned largest = 0;
   if (indices.size() < N) {
-    for (const Index i : indices) largest = std::max(largest, static_cast<Unsigned>(i));
+    for (const Index i : indices) largest = (std::max)(largest, static_cast<Unsigned>(i));
   } else {
     const auto lanes_at = [&](std::size_t i) { return lanes::load<Unsigned>(indices.data(), lanes::At<N>{i}); };
     auto all = lanes_at(indices.size() - N);  // those that are left by blocks from the start, and others again
     for (std::size_t i = 0; i + N < indices.size(); i += N) all = lanes_at(i) > all ? lanes_at(i) : all;
     std::array<Unsigned, N> each;
     lanes::store(each.data(), lanes::At<N>{0}, all);
-    for (const Unsigned i : each) largest = std::max(largest, i);
+    for (const Unsigned i : each) largest = (std::max)(largest, i);
   }
-  const bool tells = std::is_unsigned_v<Index> || std::cmp_less_equal(limit, std::numeric_limits<Index>::max());
+  const bool tells = std::is_unsigned_v<Index> || std::cmp_less_equal(limit, (std::numeric_limits<Index>::max)());
   if ((largest < limit && tells) || indices.empty()) return;
   for (const Index i : indices) {
     if (std::cmp_less(i, 0)) throw_bad_argument(who, "indices must be >= 0, got " + std::to_string(i));

@@ -88,7 +88,7 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
       });
     };
     // More of them are there where a run goes on with fewer to a step.
-    const std::uint64_t k = std::max(this->options_.micro_batches, pending_ + 1);
+    const std::uint64_t k = (std::max)(this->options_.micro_batches, pending_ + 1);
     if (pending_ + 1 < k) {
       for_each_gradient([sum = sum_.data()](std::size_t i, T g) noexcept { sum[i] += g; });
       ++pending_;

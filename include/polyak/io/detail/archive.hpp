@@ -31,7 +31,7 @@ namespace polyak::detail {
 /// What is kept as a text: numbers, enums, bool, std::string, and generators of random numbers as streams have them.
 template <class T>
 concept RandomEngine = std::is_class_v<T> && requires(T& engine, std::ostream& out, std::istream& in) {
-  T::min();
+  (T::min)();
   engine();
   out << engine;
   in >> engine;
@@ -275,7 +275,7 @@ class StateLoader : public NamePath {
     // Averages and the slow weights of a Lookahead begin as the weights, all else as 0.
     const bool is_weights = name == "average" || name == "slow" || name.starts_with("iterate.");
     for (std::size_t i = 0; i < n; ++i) data[i] = is_weights ? static_cast<T>(reshaped_->weights[i]) : T(0);
-    for (std::size_t i = 0; i < std::min(reshaped_->saved.size(), reshaped_->present.size()); ++i) {
+    for (std::size_t i = 0; i < (std::min)(reshaped_->saved.size(), reshaped_->present.size()); ++i) {
       const BlockShape &before = reshaped_->saved[i], &now = reshaped_->present[i];
       decode_block(from, {before.row_major, false, &before}, Block<T>{data, now});
       from += before.size() * bytes_in_file<T>;

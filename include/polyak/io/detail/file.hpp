@@ -1,5 +1,7 @@
 #pragma once
 
+#include "polyak/cpp20.hpp"
+
 #if defined(_WIN32) || !__has_include(<unistd.h>)
 #include "polyak::io needs the POSIX functions open, fsync and rename, which this system lacks"  // ends the compilation
 #endif
@@ -11,6 +13,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -62,13 +65,14 @@ struct FileBytes {
   };
 
   FileBytes() = default;
-  explicit FileBytes(std::size_t n) : size(n) {
+  template <std::unsigned_integral N>  // on some machines narrower than the size of a file
+  explicit FileBytes(N n) : size(static_cast<std::size_t>(n)) {
     constexpr std::size_t page = std::size_t{2} << 20;
-    const std::size_t whole_pages = (n / page + 1) * page;
-    void* const bytes = n < 8 * page ? std::malloc(n + 1) : std::aligned_alloc(page, whole_pages);
+    const std::size_t whole_pages = (size / page + 1) * page;
+    void* const bytes = size < 8 * page ? std::malloc(size + 1) : std::aligned_alloc(page, whole_pages);
     if (!bytes) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-    if (n >= 8 * page) static_cast<void>(::madvise(bytes, whole_pages, MADV_HUGEPAGE));
+    if (size >= 8 * page) static_cast<void>(::madvise(bytes, whole_pages, MADV_HUGEPAGE));
 #endif
     memory.reset(static_cast<std::byte*>(bytes));
   }
@@ -94,7 +98,7 @@ class InputFile {
     const std::streamoff size = stream_.seekg(0, std::ios::end).tellg();
     if (size < 0 || !stream_.seekg(0)) name_.fail_system("cannot be read");
     left_ = static_cast<std::uint64_t>(size);
-    if (left_ > std::numeric_limits<std::size_t>::max() / 2) name_.fail("is larger than the memory can be");
+    if (left_ > (std::numeric_limits<std::size_t>::max)() / 2) name_.fail("is larger than the memory can be");
   }
 
   [[nodiscard]] const FileName& name() const noexcept { return name_; }
@@ -108,7 +112,7 @@ class InputFile {
                  std::to_string(left_));
     }
     left_ -= n;
-    FileBytes bytes(static_cast<std::size_t>(n));
+    FileBytes bytes(n);
     if (!stream_.read(reinterpret_cast<char*>(bytes.memory.get()), static_cast<std::streamsize>(n))) {
       if (stream_.bad()) name_.fail_system("cannot be read");
       name_.fail("became shorter while it was read");

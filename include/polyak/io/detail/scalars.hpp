@@ -79,11 +79,11 @@ template <FileScalar T, class F>
 void encode(const T* from, std::size_t n, const F& f) {
   if constexpr (lies_as_in_file<T>) {
     constexpr std::size_t stretch = 128 * 1024 / sizeof(T);
-    for (std::size_t at = 0; at < n; at += stretch) f(std::as_bytes(std::span(from + at, std::min(stretch, n - at))));
+    for (std::size_t at = 0; at < n; at += stretch) f(std::as_bytes(std::span(from + at, (std::min)(stretch, n - at))));
   } else {
     std::array<std::byte, 256 * bytes_in_file<T>> bytes;
     for (std::size_t at = 0; at < n; at += 256) {
-      const std::size_t some = std::min<std::size_t>(256, n - at);
+      const std::size_t some = (std::min<std::size_t>)(256, n - at);
       for (std::size_t i = 0; i < some; ++i) encode_one(from[at + i], bytes.data() + i * bytes_in_file<T>);
       f(std::span<const std::byte>(bytes.data(), some * bytes_in_file<T>));
     }
@@ -116,8 +116,8 @@ void decode_block(const std::byte* from, const ArrayOrder& order, const Block<T>
   if (has_shape && !order.big_endian && (shape.row_major == order.row_major || lies_in_one_order(shape))) {
     return decode(from, shape.size(), to.data);
   }
-  for (std::size_t c = 0; c < std::min(in_file.cols, shape.cols); ++c) {
-    for (std::size_t r = 0; r < std::min(in_file.rows, shape.rows); ++r) {
+  for (std::size_t c = 0; c < (std::min)(in_file.cols, shape.cols); ++c) {
+    for (std::size_t r = 0; r < (std::min)(in_file.rows, shape.rows); ++r) {
       const std::byte* const at = from + index_of(in_file, r, c) * bytes_in_file<T>;
       to.data[index_of(shape, r, c)] = decode_one<T>(at, order.big_endian);
     }
@@ -132,7 +132,7 @@ void encode_row_major(const Block<const T>& block, const F& f) {
   const std::size_t at_a_time = std::clamp<std::size_t>(64 * 1024 / sizeof(T) / shape.cols, 1, shape.rows);
   const std::unique_ptr<T[]> rows(new T[at_a_time * shape.cols]);
   for (std::size_t first = 0; first < shape.rows; first += at_a_time) {
-    const std::size_t n = std::min(at_a_time, shape.rows - first);
+    const std::size_t n = (std::min)(at_a_time, shape.rows - first);
     for (std::size_t c = 0; c < shape.cols; ++c) {
       for (std::size_t r = 0; r < n; ++r) rows[r * shape.cols + c] = block.data[index_of(shape, first + r, c)];
     }

@@ -92,7 +92,7 @@ class TensorFile {
     if (file_.left() < 8) fail("must have 8 bytes and more, got " + std::to_string(file_.left()));
     length_ = file_.read(8, "the length of the header");
     const auto length = decode_one<std::uint64_t>(length_.memory.get());
-    if (const std::uint64_t most = std::min(longest_header, file_.left()); length > most) {
+    if (const std::uint64_t most = (std::min)(longest_header, file_.left()); length > most) {
       fail("must have a header of at most " + std::to_string(most) + " bytes, got " + std::to_string(length));
     }
     header_ = file_.read(length, "the header");
@@ -235,7 +235,7 @@ class TensorFile {
       return x.get<std::uint64_t>();
     };
     const auto times = [&](std::uint64_t a, std::uint64_t b) {
-      if (b > 0 && a > std::numeric_limits<std::uint64_t>::max() / b) fail(who + "a shape of fewer numbers");
+      if (b > 0 && a > (std::numeric_limits<std::uint64_t>::max)() / b) fail(who + "a shape of fewer numbers");
       return a * b;
     };
     const std::uint64_t begin = number(json["data_offsets"][0]), end = number(json["data_offsets"][1]);

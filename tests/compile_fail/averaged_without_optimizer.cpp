@@ -1,0 +1,6 @@
+#include <polyak/polyak.hpp>
+
+void train(Eigen::VectorXd& theta, const Eigen::VectorXd& gradient) {
+  polyak::Averaged opt{polyak::Ema{}, polyak::Sgd{}};
+  opt.step(theta, gradient);
+}

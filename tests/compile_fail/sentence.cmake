@@ -1,0 +1,26 @@
+# cmake -D SENTENCE=<regular expression> -D LINES=<number> -P sentence.cmake -- <compiler> <argument>...
+#
+# Fails unless the compiler refuses, its first error says the sentence, and all that it says takes no more than so many lines.
+set(command "")
+set(after_dashes FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(after_dashes)
+    list(APPEND command "${CMAKE_ARGV${i}}")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(after_dashes TRUE)
+  endif()
+endforeach()
+
+execute_process(COMMAND ${command} RESULT_VARIABLE refused OUTPUT_QUIET ERROR_VARIABLE said)
+string(REGEX REPLACE "[^\n]" "" lines "${said}")
+string(LENGTH "${lines}" lines)
+string(REGEX MATCH "error: [^\n]*" first "${said}")
+message("${said}")
+if(NOT refused)
+  message(FATAL_ERROR "it compiled")
+elseif(NOT first MATCHES "^error: .*${SENTENCE}")
+  message(FATAL_ERROR "the first error does not say: ${SENTENCE}")
+elseif(lines GREATER LINES)
+  message(FATAL_ERROR "${lines} lines, and ${LINES} are allowed")
+endif()

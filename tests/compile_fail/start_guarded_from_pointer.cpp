@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+void train(polyak::Guarded<polyak::Ema<>>& ema, const double* p) { ema.start_from(p); }

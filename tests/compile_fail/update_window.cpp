@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+void train(polyak::Lawa<>& lawa, double theta) { lawa.update(theta); }
