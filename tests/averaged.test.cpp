@@ -665,7 +665,7 @@ struct WeightsBefore {
   };
   Fold begin_fold(const auto& step) {
     weights.resize(static_cast<Eigen::Index>(step.size()));
-    step.for_each([this](const auto& block) {
+    step.for_each_unfiltered([this](const auto& block) {
       std::copy(block.params.begin(), block.params.end(), weights.data() + block.offset);
     });
     return {};

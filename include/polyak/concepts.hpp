@@ -38,7 +38,7 @@ struct BlockShape {
 };
 
 /// One block of parameters in one step: where its weights and their gradient lie, in what shape, and how many
-/// coordinates of the whole vector come before it.
+/// coordinates of the whole vector come before it. A frozen block has no gradient: null.
 struct BlockRef {
   void* params = nullptr;
   const void* grad = nullptr;
@@ -66,7 +66,8 @@ class Layout {
 };
 
 /// A stretch of one block of parameters with its gradient: what an optimizer works on at a time. Grad is a pointer to
-/// the gradient, or what stands for one where a wrapper changes the gradient on its way: grad[i] and grad + n.
+/// the gradient, null where the block is frozen, or what stands for one where a wrapper changes the gradient on its
+/// way: grad[i] and grad + n.
 template <FloatingPoint Scalar, class Grad = const Scalar*>
 struct Slice {
   std::size_t block;   ///< index of the block in the set
@@ -75,7 +76,13 @@ struct Slice {
   Grad grad;
 
   [[nodiscard]] Slice sub(std::size_t from, std::size_t n) const noexcept {
-    return {block, offset + from, params.subspan(from, n), grad + static_cast<std::ptrdiff_t>(from)};
+    const auto grad_from = [&]() -> Grad {
+      if constexpr (std::is_pointer_v<Grad>) {
+        if (!grad) return grad;
+      }
+      return grad + static_cast<std::ptrdiff_t>(from);
+    };
+    return {block, offset + from, params.subspan(from, n), grad_from()};
   }
 };
 
@@ -121,8 +128,8 @@ concept FoldLike = requires(const F& fold, Outcome& outcome) {
                    });
 
 /// An averager's begin_fold(step) checks all that can fail, moves nothing, and returns a fold; average() reads what was
-/// folded. The step is a const Layout&, or where begin_fold is a template the step itself, whose for_each shows the
-/// weights as they are before they move.
+/// folded. The step is a const Layout&, or where begin_fold is a template the step itself, whose for_each_unfiltered
+/// shows the weights of all blocks as they are before they move.
 template <class A>
 concept AveragerLike = requires(A& averager, const A& read, const Layout& step) {
   { averager.begin_fold(step) } -> FoldLike;

@@ -18,7 +18,29 @@
 
 namespace polyak {
 
+/// What one block of a parameter set does differently from the rest: the parameter groups of torch.
+struct BlockOptions {
+  double learning_rate_factor = 1;  ///< in [0, ∞)
+  double weight_decay_factor = 1;   ///< in [0, ∞): 0 for biases
+  /// Weights and state of the block do not move, and nothing looks at its gradient, which in a set may be empty.
+  /// Averages fold the weights as they are.
+  bool frozen = false;
+};
+
 namespace detail {
+
+/// Which blocks do not move. Pointer and number are copied, or the loop over blocks would load them for each.
+class FrozenBlocks {
+ public:
+  FrozenBlocks() = default;
+  explicit FrozenBlocks(const std::vector<BlockOptions>* options) noexcept
+      : first_(options->data()), count_(options->size()) {}
+  [[nodiscard]] bool contains(std::size_t block) const noexcept { return block < count_ && first_[block].frozen; }
+
+ private:
+  const BlockOptions* first_ = nullptr;
+  std::size_t count_ = 0;
+};
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_overlap(std::string_view who, std::size_t a, std::size_t b,
                                                                  bool gradient) {
@@ -114,10 +136,10 @@ class BlockWithGradient {
 /// allocates, and that blocks are compared with each other only when one has moved.
 class BlockList {
  public:
-  /// Looks at a set of parameters and at its gradient; what is only read is its own. Throws std::invalid_argument where
-  /// they do not fit.
+  /// Looks at a set of parameters and at its gradient, but for that of frozen blocks; what is only read is its own.
+  /// Throws std::invalid_argument where they do not fit.
   template <detail::Blocks P, detail::Blocks G>
-  void look(P& params, const G& grad, std::string_view who) {
+  void look(P& params, const G& grad, std::string_view who, detail::FrozenBlocks frozen = {}) {
     const std::size_t n = std::ranges::size(params);
     if (std::ranges::size(grad) != n) {
       detail::throw_bad_size(who, "the gradient must have as many blocks as the parameters,", n,
@@ -127,13 +149,17 @@ class BlockList {
     std::size_t offset = 0;
     for (std::size_t i = 0; i < n; ++i) {
       const auto p = detail::block_at(params, i, who);
-      const auto g = detail::block_at(grad, i, who);
-      detail::require_fit(p.shape, g.shape, i, n, who);
-      if (g.shape.is_matrix() && p.shape.row_major != g.shape.row_major) {
-        detail::throw_bad_argument(
-            who, "the gradient of block " + std::to_string(i) + " must be stored in the order of the parameters");
+      auto g = detail::block_at(grad, i, who);
+      if (frozen.contains(i)) {
+        g.data = nullptr;
+      } else {
+        detail::require_fit(p.shape, g.shape, i, n, who);
+        if (g.shape.is_matrix() && p.shape.row_major != g.shape.row_major) {
+          detail::throw_bad_argument(
+              who, "the gradient of block " + std::to_string(i) + " must be stored in the order of the parameters");
+        }
+        detail::check_gradient(p.data, g.data, p.shape.size(), i, who);
       }
-      detail::check_gradient(p.data, g.data, p.shape.size(), i, who);
       BlockRef& known = blocks_[i];
       apart_ = apart_ && known.params == p.data && known.grad == g.data && known.shape.size() == p.shape.size();
       known = {const_cast<scalar_of<P&>*>(p.data), g.data, p.shape, offset};
@@ -171,7 +197,7 @@ class BlockList {
       };
       if (bytes == 0) continue;
       add(block.params, false);
-      if (block.grad != block.params) add(block.grad, true);
+      if (block.grad && block.grad != block.params) add(block.grad, true);
     }
     const std::less<const void*> before;
     std::sort(stretches_.begin(), stretches_.end(),

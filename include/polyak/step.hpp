@@ -17,6 +17,7 @@
 
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
+#include "polyak/detail/options.hpp"
 #include "polyak/detail/parallel.hpp"
 #include "polyak/detail/scalar_of_optimizer.hpp"
 #include "polyak/gradient.hpp"
@@ -55,7 +56,8 @@ struct Filtered {
     return lanes::convert<To>(g > most ? most : g < least ? least : g);  // NaN passes
   }
   T operator[](std::size_t i) const noexcept { return load<T>(lanes::At<1>{i}); }
-  Filtered operator+(std::ptrdiff_t n) const noexcept { return {grad + n, scale, limit}; }
+  Filtered operator+(std::ptrdiff_t n) const noexcept { return {grad ? grad + n : grad, scale, limit}; }
+  explicit operator bool() const noexcept { return grad != nullptr; }
 };
 
 template <FloatingPoint Scalar>
@@ -86,15 +88,20 @@ class StepView : public Layout {
   [[nodiscard]] const GradFilter& filter() const noexcept { return filter_; }
   [[nodiscard]] const Scalar* gradient() const noexcept { return gradient_; }
 
-  /// Calls f with every block as a Slice, in order, its gradient as the wrappers further out have left it.
+  /// Calls f with every block that has a gradient as a Slice, in order, its gradient as the wrappers further out have
+  /// left it.
   template <class F>
   void for_each(const F& f) const {
-    if constexpr (Filters) {
-      for_each_unfiltered([&](const Slice<Scalar>& slice) { f(detail::filtered(slice, filter_)); });
-    } else {
-      for_each_unfiltered(f);
-    }
+    for_each_unfiltered([&](const Slice<Scalar>& slice) {
+      if (!slice.grad) return;
+      if constexpr (Filters) {
+        f(detail::filtered(slice, filter_));
+      } else {
+        f(slice);
+      }
+    });
   }
+  /// Calls f with every block. The gradient of one that is frozen is null.
   template <class F>
   void for_each_unfiltered(const F& f) const {
     for (std::size_t i = 0; i < blocks(); ++i) {
@@ -102,7 +109,7 @@ class StepView : public Layout {
       f(Slice<Scalar>{i,
                       block.offset,
                       {static_cast<Scalar*>(block.params), block.shape.size()},
-                      gradient_ ? gradient_ + block.offset : static_cast<const Scalar*>(block.grad)});
+                      gradient_ && block.grad ? gradient_ + block.offset : static_cast<const Scalar*>(block.grad)});
     }
   }
 
@@ -233,9 +240,18 @@ template <class Fold>
   }
 }
 
+/// A fold that says where weights go.
+template <class Fold>
+concept MovesWeights =
+    FoldsByCoordinate<Fold> && requires(const Fold& fold) { typename decltype(fold.at(0))::moves_weights; };
+
+/// Folds weights that have moved, or are frozen. No fold moves those.
 template <class Fold, class Slice>
 void after(const Fold& fold, const Slice& slice) noexcept {
   using Scalar = typename decltype(slice.params)::value_type;
+  if constexpr (MovesWeights<Fold>) {
+    if (!slice.grad) return;
+  }
   const FoldBy how = by(fold);
   if constexpr (FoldsByCoordinate<Fold>) {
     if (how == FoldBy::coordinate) fold_each(slice.params, fold.at(slice.offset));
@@ -298,12 +314,15 @@ void fold_all(const View& view, const Folds&... folds) noexcept {
 
 /// One leaf: a step by coordinates. with_kernel(slice, f) hands f the function of i that moves coordinate i of the
 /// slice and returns its new value; every average folds in the same loop. Where a fold asks for slices, move and folds
-/// pass over one cache-sized slice after the other. It is called by several threads at a time where OpenMP is on, and
-/// must not throw.
+/// pass over one cache-sized slice after the other. Blocks without a gradient do not move, and are folded as they are.
+/// It is called by several threads at a time where OpenMP is on, and must not throw.
 template <class View, class WithKernel, class... Folds>
 [[gnu::flatten]] Outcome move_and_fold(const View& view, const WithKernel& with_kernel,
                                        const Folds&... folds) noexcept {
   detail::for_each_filtered(view, [&](const auto& part) {
+    if (!part.grad) [[unlikely]] {
+      return detail::for_each_slice(part, [&](const auto& slice) { (detail::after(folds, slice), ...); });
+    }
     if (((detail::by(folds) == FoldBy::nothing) && ...)) {
       return with_kernel(part, detail::MoveAlone<typename View::scalar_type>{part.params});
     }
@@ -349,10 +368,38 @@ decltype(auto) with_shaped(P& params, const Scalar* gradient, F f) {
   }
 }
 
+/// A gradient that is the mean of so many samples.
+template <class G>
+struct WithSamples {
+  const G& grad;
+  double samples;
+};
+/// Stands for the gradient of a flush: a step that only takes what is pending further in.
+struct NoGradient {};
+
+template <class G>
+[[nodiscard]] const G& gradient_of(const G& grad) noexcept {
+  return grad;
+}
+template <class G>
+[[nodiscard]] const G& gradient_of(const WithSamples<G>& given) noexcept {
+  return given.grad;
+}
+template <class G>
+[[nodiscard]] double samples_of(const G&) noexcept {
+  return 1;
+}
+template <class G>
+[[nodiscard]] double samples_of(const WithSamples<G>& given) noexcept {
+  return given.samples;
+}
+
 /// A step on its way through the layers: the view of its blocks, and the parameters and the gradient as users gave
 /// them, which an optimizer that steps whole is handed.
 template <class View, class P, class G>
 class Step : public View {
+  using Given = std::remove_cvref_t<decltype(gradient_of(std::declval<const G&>()))>;
+
  public:
   using typename View::scalar_type;
 
@@ -371,6 +418,14 @@ class Step : public View {
   }
   /// The step along another gradient, flat and final, which must stay until the step is taken.
   [[nodiscard]] auto along(const scalar_type* gradient) const noexcept { return changed({}, gradient); }
+  /// The same as a step of its own, with the weight of one sample: what is made of several gradients, or of a flush.
+  [[nodiscard]] auto anew(const scalar_type* gradient) const noexcept {
+    const Changed view(*this, {}, gradient);
+    return Step<Changed, P, P>(view, first_, params_, params_, who_);
+  }
+
+  /// How many samples the gradient is the mean of: 1 where nothing is said.
+  [[nodiscard]] double samples() const noexcept { return samples_of(grad_); }
 
   /// f(params, grad), the gradient as wrappers have left it. One that is an expression was evaluated, once.
   template <class F>
@@ -384,10 +439,10 @@ class Step : public View {
         }
       });
       return with_flat(gradient.data(), f);
-    } else if constexpr (EigenDense<G> && !EigenMemory<G>) {
+    } else if constexpr (EigenDense<Given> && !EigenMemory<Given>) {
       return with_flat(static_cast<const scalar_type*>(first_->grad), f);
     } else {
-      return f(params_, grad_);
+      return f(params_, gradient_of(grad_));
     }
   }
 
@@ -445,6 +500,11 @@ consteval bool takes_step() {
   return true;
 }
 
+template <class Step>
+inline constexpr bool is_flush = false;
+template <class View, class P>
+inline constexpr bool is_flush<Step<View, P, NoGradient>> = true;
+
 template <class Optimizer, class P, class G>
 bool call(Optimizer& optimizer, P& params, const G& grad) {
   constexpr bool takes = OptimizerOf<Optimizer, P, G>;
@@ -480,17 +540,26 @@ Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... fo
 template <class Derived>
 class OptimizerLayer;
 
-/// Calls the layer inside: its advance(step, folds...), or one that has none as an optimizer that steps whole.
+/// Calls the layer inside: its advance(step, folds...), or one that has none as an optimizer that steps whole. A flush
+/// ends where there is no layer further in.
 template <class Optimizer, class Step, class... Folds>
 Outcome advance(Optimizer& optimizer, const Step& step, const Folds&... folds) {
   if constexpr (requires { optimizer.advance(step, folds...); }) {
     static_assert(std::same_as<decltype(optimizer.advance(step, folds...)), Outcome>,
                   "polyak: a layer has Outcome advance(const auto& step, const auto&... folds)");
-    return optimizer.advance(step, folds...);
+    if constexpr (detail::is_flush<Step> && !requires { optimizer.optimizer(); }) {
+      return {};
+    } else {
+      return optimizer.advance(step, folds...);
+    }
   } else {
     static_assert(!std::derived_from<Optimizer, OptimizerLayer<Optimizer>>,
                   "polyak: a layer has Outcome advance(const auto& step, const auto&... folds)");
-    return detail::advance_whole(optimizer, step, folds...);
+    if constexpr (detail::is_flush<Step>) {
+      return {};
+    } else {
+      return detail::advance_whole(optimizer, step, folds...);
+    }
   }
 }
 
@@ -527,6 +596,18 @@ Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, 
   return own(with_own);
 }
 
+/// By the options of the innermost layer, the optimizer.
+template <class Layer>
+[[nodiscard]] FrozenBlocks frozen_blocks(const Layer& layer) noexcept {
+  if constexpr (requires { layer.optimizer(); }) {
+    return frozen_blocks(layer.optimizer());
+  } else if constexpr (requires { FrozenBlocks(&layer.options().blocks); }) {
+    return FrozenBlocks(&layer.options().blocks);
+  } else {
+    return {};
+  }
+}
+
 }  // namespace detail
 
 /// What gives step(params, grad) to a Derived class that has
@@ -561,21 +642,50 @@ class OptimizerLayer {
     if constexpr (parameters && scalar && gradient) {
       constexpr bool optimizer = detail::takes_step<Derived, std::remove_reference_t<P>, G>();
       static_assert(optimizer, POLYAK_OPTIMIZER);
-      if constexpr (optimizer) {
-        using Scalar = scalar_of<P&>;
-        if constexpr (detail::Scalars<P&>) {
-          detail::BlockWithGradient<Scalar> only(params, grad, Derived::name);
-          return run<Scalar>(only.block(), &only.block(), params, grad);
-        } else {
-          blocks_.look(params, grad, Derived::name);
-          return run<Scalar>(blocks_, blocks_.data(), params, grad);
-        }
-      }
+      if constexpr (optimizer) return look(params, grad, grad);
     }
     return false;  // what does not compile needs no second warning
   }
 
+  /// The same along a gradient that is the mean over so many samples: an Accumulate further in weighs it by that
+  /// number, in (0, ∞). Throws std::invalid_argument on any other.
+  template <class P, class G, class Layer = Derived>
+  bool step(P&& params, const G& grad, double samples)
+    requires(Parameters<P> && GradientOf<G, P> && requires(Layer& layer) { layer.optimizer(); })
+  {
+    detail::OptionChecker{Derived::name}("samples", samples, detail::positive);
+    return look(params, grad, detail::WithSamples<G>{grad, samples});
+  }
+
+  /// Takes the step that an Accumulate further in has pending, if there is one, along the mean of the gradients that it
+  /// has: at the end of an epoch. Averages fold as in any step; wrappers around the Accumulate have seen its gradients
+  /// already. True if a step was taken. Throws what step throws. Allocates a vector of the size of the parameters.
+  template <Parameters P, class Layer = Derived>
+  bool flush(P&& params)
+    requires requires(Layer& layer) { layer.optimizer(); }
+  {
+    using Scalar = scalar_of<P&>;
+    const std::vector<Scalar> zeros(detail::ShapesOf<std::remove_reference_t<P>>(params, Derived::name).size());
+    return detail::with_shaped(params, zeros.data(),
+                               [&](const auto& zero) { return look(params, zero, detail::NoGradient{}); });
+  }
+
  private:
+  /// One look at the parameters and their gradient, for a step along what is given.
+  template <class P, class G, class Given>
+  [[gnu::always_inline]] bool look(P& params, const G& grad, const Given& given) {
+    using Scalar = scalar_of<P&>;
+    const auto frozen = detail::frozen_blocks(static_cast<const Derived&>(*this));
+    if constexpr (detail::Scalars<P&>) {
+      detail::BlockWithGradient<Scalar> only(params, grad, Derived::name);
+      if (frozen.contains(0)) only.block().grad = nullptr;
+      return run<Scalar>(only.block(), &only.block(), params, given);
+    } else {
+      blocks_.look(params, grad, Derived::name, frozen);
+      return run<Scalar>(blocks_, blocks_.data(), params, given);
+    }
+  }
+
   template <FloatingPoint Scalar, class Blocks, class P, class G>
   bool run(Blocks& blocks, BlockRef* first, P& params, const G& grad) {
     const detail::Step<StepView<Scalar>, P, G> step(blocks, first, params, grad, Derived::name);

@@ -35,16 +35,27 @@ constexpr Option block_option(const char* name) {
 
 /// The options of an optimizer behind those that all have: the learning rate, the weight decay and those of blocks.
 template <class Options, class... Own>
-constexpr std::array<Option, 5 + sizeof...(Own)> with_common(const Own&... own) {
+constexpr std::array<Option, 6 + sizeof...(Own)> with_common(const Own&... own) {
   const Option blocks{"number of blocks with options",
                       any,
                       false,
                       nullptr,
                       [](void* o, int which) { static_cast<Options*>(o)->blocks.resize(which == 0 ? 2 : 0); },
                       {{{"2", "0"}}}};
+  const Option frozen{"frozen of block 1",
+                      any,
+                      false,
+                      nullptr,
+                      [](void* o, int which) {
+                        auto& all = static_cast<Options*>(o)->blocks;
+                        all.resize(2);
+                        all[1].frozen = which == 0;
+                      },
+                      {{{"true", "false"}}}};
   return {number<&Options::learning_rate>("learning_rate", nonnegative),
           number<&Options::weight_decay>("weight_decay", nonnegative),
           blocks,
+          frozen,
           block_option<Options, 1, &BlockOptions::learning_rate_factor>("learning_rate_factor of block 1"),
           block_option<Options, 0, &BlockOptions::weight_decay_factor>("weight_decay_factor of block 0"),
           own...};

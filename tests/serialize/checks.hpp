@@ -54,12 +54,12 @@ inline void check_truncated(const std::string& name, const Bytes& whole,
 /// A version other than this one is refused.
 inline void check_version(const std::string& name, const Saveable& object) {
   Bytes bytes = object.saved();
-  REQUIRE(bytes[0] == 4);
-  for (const std::uint8_t other : std::array<std::uint8_t, 3>{0, 3, 5}) {
+  REQUIRE(bytes[0] == 5);
+  for (const std::uint8_t other : std::array<std::uint8_t, 3>{0, 4, 6}) {
     bytes[0] = other;
     CHECK(support::error_of([&] { object.load(bytes); }) == "invalid_argument: polyak::" + name +
                                                                 ": the saved state has version " +
-                                                                std::to_string(other) + ", this polyak reads 4");
+                                                                std::to_string(other) + ", this polyak reads 5");
   }
 }
 

@@ -8,6 +8,8 @@
 #include <polyak/wrappers/accumulate.hpp>
 #include <polyak/wrappers/clip_norm.hpp>
 #include <polyak/wrappers/clip_value.hpp>
+#include <polyak/wrappers/lookahead.hpp>
+#include <polyak/wrappers/skip_non_finite.hpp>
 
 #include <cstdint>
 #include <span>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "optimizers/checks.hpp"
+#include "serialize/archive.hpp"
 
 using namespace polyak;
 using Eigen::VectorXd;
@@ -353,4 +356,166 @@ TEST_CASE("a set of no blocks is a size of its own") {
   CHECK(error_of([&] { accumulate.step(some, some); }) ==
         "invalid_argument: polyak::Accumulate: parameters must keep the number of blocks of the first step, 0, got 1");
   CHECK(accumulate.step(none, none));
+}
+
+TEST_CASE("flush takes the step along the mean of what is pending") {
+  const auto check = [](auto optimizer) {
+    Accumulate opt{optimizer, {.micro_batches = 4}};
+    VectorXd theta = one(0);
+    CHECK_FALSE(opt.flush(theta));
+    for (int g = 1; g <= 7; ++g) opt.step(theta, one(g));
+    CHECK(theta[0] == -2.5);
+    CHECK(opt.flush(theta));
+    CHECK(theta[0] == -8.5);
+    CHECK(opt.pending() == 0);
+    CHECK_FALSE(opt.flush(theta));
+    // The next epoch begins with a window of its own.
+    for (int g = 1; g <= 4; ++g) opt.step(theta, one(g));
+    CHECK(theta[0] == -11);
+  };
+  const Sgd sgd{{.learning_rate = 1}};
+  check(sgd);
+  check(whole_step(sgd));
+  check(ClipNorm{sgd, {.max_norm = 1e9}});
+}
+
+TEST_CASE("layers around an Accumulate see the step of a flush, and those inside too") {
+  Averaged opt{Lookahead{SkipNonFinite{ClipNorm{
+                             Accumulate{Averaged{ClipValue{Sgd{{.learning_rate = 1}}, {.max_value = 2}}, TailAverage{}},
+                                        {.micro_batches = 4}},
+                             {.max_norm = 100}}},
+                         {.every = 1, .alpha = 0.5}},
+               TailAverage{}, Ema{{.decay = 0.5, .bias_correction = false}}};
+  auto& lookahead = opt.optimizer();
+  auto& clip = lookahead.optimizer().optimizer();
+  auto& accumulate = clip.optimizer();
+  VectorXd theta = one(8);
+  for (const double g : {1.0, 7.0}) CHECK_FALSE(opt.step(theta, one(g)));
+  CHECK(opt.flush(theta));
+  CHECK(theta[0] == 7);  // by 2, and half the way back
+  CHECK(opt.average<0>()[0] == 7);
+  CHECK(opt.average<1>()[0] == 7.5);
+  CHECK(accumulate.optimizer().average()[0] == 6);
+  CHECK(accumulate.optimizer().optimizer().optimizer().steps() == 1);
+  CHECK(lookahead.steps() == 1);
+  CHECK(clip.norm() == 7);  // of the latest gradient still
+  // Where nothing is pending, nothing moves and nothing is folded.
+  CHECK_FALSE(opt.flush(theta));
+  CHECK(theta[0] == 7);
+  CHECK(opt.averager<0>().steps() == 1);
+  CHECK(lookahead.steps() == 1);
+}
+
+TEST_CASE("flush goes through the wrappers that are there, and past an Accumulate that has nothing") {
+  VectorXd theta = one(8);
+  ClipNorm none{Sgd{{.learning_rate = 1}}};
+  CHECK_FALSE(none.flush(theta));
+  CHECK(theta[0] == 8);
+  Averaged whole{[](VectorXd& x, const VectorXd& g) { x -= g; }, TailAverage{}};
+  CHECK_FALSE(whole.flush(theta));
+  CHECK_FALSE(whole.has_average());
+
+  Accumulate nested{Accumulate{Sgd{{.learning_rate = 1}}, {.micro_batches = 2}}, {.micro_batches = 2}};
+  for (const double g : {1.0, 3.0, 6.0}) nested.step(theta, one(g));
+  CHECK(nested.pending() == 1);
+  CHECK(nested.optimizer().pending() == 1);
+  CHECK(nested.flush(theta));  // along the mean of 2 and 6
+  CHECK(theta[0] == 4);
+  nested.step(theta, one(1));
+  CHECK(nested.flush(theta));
+  CHECK(theta[0] == 3);
+}
+
+TEST_CASE("flush takes every holder of parameters, and refuses others than those of the gradients") {
+  Accumulate opt{Sgd{{.learning_rate = 1}}, {.micro_batches = 3}};
+  Eigen::MatrixXd w = Eigen::MatrixXd::Ones(2, 3);
+  VectorXd b = one(5);
+  opt.step(ParameterSet{w, b}, ParameterSet{w, b});
+  std::vector<VectorXd> other{VectorXd::Ones(6), VectorXd::Ones(2)};
+  CHECK(error_of([&] { opt.flush(other); }) ==
+        "invalid_argument: polyak::Accumulate: parameters must keep the size of block 1, 1x1, got 2x1");
+  CHECK(error_of([&] {
+          opt.flush(ParameterSet{b, b});
+        }) == "invalid_argument: polyak::Accumulate: block 1 must not overlap block 0 of the parameters");
+  CHECK(opt.pending() == 1);
+  CHECK(opt.flush(ParameterSet{w, b}));
+  CHECK(w == Eigen::MatrixXd::Zero(2, 3));
+  CHECK(b == one(0));
+
+  std::vector<double> flat{1, 2};
+  Accumulate of_span{Sgd{{.learning_rate = 1}}, {.micro_batches = 3}};
+  of_span.step(std::span(flat), flat);
+  CHECK(of_span.flush(std::span(flat)));
+  CHECK(flat == Values{0, 0});
+}
+
+TEST_CASE("a flush that throws has taken nothing") {
+  bool fails = true;
+  const auto rate = [&](std::uint64_t) {
+    if (fails) throw std::runtime_error("no rate");
+    return 1.0;
+  };
+  Averaged opt{Accumulate{Sgd{{.learning_rate = rate}}}, TailAverage{}};
+  VectorXd theta = one(8);
+  opt.step(theta, one(1));
+  CHECK_THROWS_WITH(opt.flush(theta), "no rate");
+  CHECK(theta[0] == 8);
+  CHECK(opt.optimizer().pending() == 1);
+  fails = false;
+  {
+    Averaged around{Accumulate{Averaged{Sgd{{.learning_rate = 1}}}}, TailAverage{}};
+    VectorXd other = one(8);
+    for (const double g : {1.0, 1.0, 3.0}) around.step(other, one(g));
+    const auto guard = around.optimizer().optimizer().swap_in(other);
+    CHECK(error_of([&] { around.flush(other); }) ==
+          "logic_error: polyak::Ema: the average is swapped in; restore the trained weights first");
+  }
+  CHECK(opt.flush(theta));
+  CHECK(theta[0] == 7);
+}
+
+TEMPLATE_TEST_CASE("micro-batches of different sizes weigh by their samples", "", POLYAK_TEST_SCALARS) {
+  using Vector = checks::Vector<TestType>;
+  const auto make = [](double x) { return Vector(Vector::Constant(1, TestType(x))); };
+  const auto check = [&](auto opt) {
+    Vector theta = make(0);
+    CHECK_FALSE(opt.step(theta, make(1), 3));
+    CHECK(opt.step(theta, make(5), 1));
+    CHECK(static_cast<double>(theta[0]) == -2);
+    CHECK_FALSE(opt.step(theta, make(2), 0.5));  // and a step that says nothing has one
+    CHECK(opt.step(theta, make(5)));
+    CHECK(static_cast<double>(theta[0]) == -6);
+    opt.step(theta, make(2), 7);
+    CHECK(opt.flush(theta));
+    CHECK(static_cast<double>(theta[0]) == -8);
+  };
+  const Sgd<TestType> sgd{{.learning_rate = 1}};
+  check(Accumulate{sgd});
+  check(Averaged{ClipValue{Accumulate{sgd}, {.max_value = 100}}, Lawa{{.window = 2}}});
+  check(Accumulate<decltype(whole_step(sgd)), TestType>{whole_step(sgd)});
+}
+
+TEST_CASE("samples are finite and above 0, and go past what has no use for them") {
+  VectorXd theta = one(8);
+  Averaged opt{Accumulate{Sgd{{.learning_rate = 1}}}, TailAverage{}};
+  for (const double bad : {0.0, -1.0, support::infinity, support::not_a_number}) {
+    CHECK(error_of([&] { opt.step(theta, one(1), bad); }) ==
+          "invalid_argument: polyak::Averaged: samples must be finite and > 0, got " + detail::to_text(bad));
+  }
+  CHECK(opt.optimizer().pending() == 0);
+  Averaged plain{[](VectorXd& x, const auto& g) { x -= g; }, TailAverage{}};
+  CHECK(plain.step(theta, one(1) + one(2), 5));
+  CHECK(theta[0] == 5);
+}
+
+TEST_CASE("the samples of what is pending are saved") {
+  Accumulate opt{Sgd{{.learning_rate = 1}}}, loaded = opt;
+  VectorXd theta = one(0);
+  opt.step(theta, one(1), 3);
+  serialize::Output output;
+  output& opt;
+  serialize::Input input(output.bytes);
+  input& loaded;
+  CHECK(loaded.step(theta, one(5), 1));
+  CHECK(theta[0] == -2);
 }

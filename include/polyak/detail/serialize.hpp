@@ -129,7 +129,7 @@ void serialize_text(Archive& archive, std::string& text) {
 
 /// Of all that is saved here. One number for all classes: they are nested in each other, and a state is read by the
 /// polyak that has it or not at all.
-inline constexpr std::uint32_t state_version = 4;
+inline constexpr std::uint32_t state_version = 5;
 
 /// Writes the version and the name of the class, or refuses others. An archive that keeps names keeps that of the class
 /// under `as`.

@@ -22,12 +22,6 @@
 
 namespace polyak {
 
-/// What one block of a parameter set does differently from the rest: the parameter groups of torch.
-struct BlockOptions {
-  double learning_rate_factor = 1;  ///< in [0, ∞)
-  double weight_decay_factor = 1;   ///< in [0, ∞): 0 for biases
-};
-
 namespace detail {
 
 /// The hyperparameters of one step.
@@ -127,6 +121,17 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   {
     set(settings_.momentum, rule_.options.momentum, std::move(momentum));
   }
+  /// Freezes block i of a parameter set, or lets it move, from the next step on. Its state rests meanwhile; t does not.
+  /// Throws std::invalid_argument where block i has no options, and then changes nothing.
+  void set_frozen(std::size_t i, bool frozen) {
+    auto& blocks = rule_.options.blocks;
+    if (i >= blocks.size()) {
+      throw_bad_size(Rule::name, "a block to freeze must be below the number of blocks with options,", blocks.size(),
+                     i);
+    }
+    blocks[i].frozen = frozen;
+    settings_.frozen_is_set = true;
+  }
   /// As last set.
   [[nodiscard]] const Options& options() const noexcept { return rule_.options; }
 
@@ -140,7 +145,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   /// are compared on loading: throws std::invalid_argument where they are not those of the saved object, saying which
   /// and how; then, as where the archive throws, nothing has changed. A learning rate, weight decay or momentum that is
   /// a number is loaded if it, or the one it replaces, was set while training; any other is compared as the options
-  /// are. O(state).
+  /// are. So are the frozen blocks. O(state).
   template <class Archive>
   void serialize(Archive& archive, unsigned int) {
     serialize_version(archive, Rule::name);
@@ -155,6 +160,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
     });
     option("number of blocks with options", std::uint64_t{options.blocks.size()});
     for_each_block_option(option);
+    serialize_frozen(archive, options.blocks, settings.frozen_is_set);
     if constexpr (is_loading<Archive>) {
       Coordinatewise loaded(std::move(options));
       loaded.settings_ = settings;
@@ -223,6 +229,7 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   };
   struct Settings {
     Setting rate{"learning_rate"}, decay{"weight_decay"}, momentum{"momentum"};
+    bool frozen_is_set = false;
   };
 
   /// Calls f(option, setting) for each that the options have.
@@ -277,6 +284,28 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
         throw_other_option(Rule::name, setting.name, saved, present);
       }
       option = number;
+    }
+  }
+  /// Which blocks are frozen is an option until it is set while training, and state from then on.
+  template <class Archive>
+  static void serialize_frozen(Archive& archive, std::vector<BlockOptions>& blocks, bool& is_set) {
+    if (blocks.empty()) return;
+    [[maybe_unused]] const bool was_set = is_set;
+    serialize_value(archive, "frozen.is_set", is_set);
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      const std::string member = "frozen of block " + std::to_string(i);
+      bool frozen = blocks[i].frozen;
+      serialize_value(archive, member, frozen);
+      if constexpr (is_loading<Archive>) {
+        if (frozen == blocks[i].frozen) continue;
+        if ((is_set || was_set) && !keeps_options(archive)) {
+          blocks[i].frozen = frozen;
+        } else if constexpr (TakesNames<Archive>) {
+          archive.differs(Rule::name, member, to_text(frozen), to_text(blocks[i].frozen));
+        } else {
+          throw_other_option(Rule::name, member, to_text(frozen), to_text(blocks[i].frozen));
+        }
+      }
     }
   }
   void for_each_block_option(const auto& visit) const {

@@ -35,7 +35,7 @@ class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, O
   [[nodiscard]] detail::Verdict inspect(const StepView<Scalar, Filters>& view) const {
     detail::Verdict verdict;
     view.for_each_unfiltered([&](const Slice<Scalar>& slice) {
-      verdict.skip |= !detail::all_finite(std::span<const Scalar>(slice.grad, slice.params.size()));
+      if (slice.grad) verdict.skip |= !detail::all_finite(std::span<const Scalar>(slice.grad, slice.params.size()));
     });
     return verdict;
   }

@@ -106,6 +106,7 @@ class GradientWrapper : public StatefulWrapper<Derived, Optimizer, OptionsType> 
   /// A step of the optimizer along the gradient as the wrapper leaves it. Throws what the optimizer throws.
   template <class Step, class... Folds>
   Outcome advance(const Step& step, const Folds&... folds) {
+    if constexpr (is_flush<Step>) return polyak::advance(this->optimizer_, step, folds...);
     const Verdict verdict = this->self().inspect(step);
     Outcome outcome;
     if (verdict.skip) {
