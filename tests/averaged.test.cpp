@@ -546,6 +546,21 @@ TEST_CASE("a layer that loses folds or the outcome of the layer inside is an err
   CHECK(error_in(Averaged{Swallows{Sgd{}}, Guarded{Ema{}}}) == lost);
 }
 
+TEST_CASE("the average is read in the weights' scalar") {
+  Averaged opt{Sgd<float>{{.learning_rate = 1}}, TailAverage{}, Guarded{Ema{}}, Ema<Compensated<float>>{}};
+  Eigen::VectorXf theta{{8, 0.1f}};
+  CHECK(error_of([&] { static_cast<void>(opt.average_as<float, 2>()); }).starts_with("logic_error: polyak::Ema: "));
+  opt.step(theta, Eigen::VectorXf{{1, 0}});
+  opt.step(theta, Eigen::VectorXf{{1, 0}});
+  const Eigen::VectorXf average = opt.average_as<float, 0>();
+  CHECK(average == Eigen::VectorXf{{6.5f, 0.1f}});
+  CHECK((opt.average_as<float, 0>() - theta).norm() == 0.5f);
+  CHECK(opt.average_as<double, 1>() == opt.average<1>());
+  VectorXd copy(2);
+  opt.copy_average_to<2>(copy);
+  CHECK(opt.average_as<double, 2>() == copy);  // with its residue
+}
+
 TEST_CASE("what is moved from has no average") {
   TailAverage from;
   from.update(VectorXd{{1, 2}});

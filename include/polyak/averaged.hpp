@@ -119,6 +119,11 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   [[nodiscard]] const auto& average() const {
     return averager<I>().average();
   }
+  /// The average in another scalar, such as that of the weights, by value: average_as<float>().
+  template <FloatingPoint To, std::size_t I = only>
+  [[nodiscard]] auto average_as() const {
+    return averager<I>().template average_as<To>();
+  }
   /// The average of block i of a parameter set, in its own shape.
   template <std::size_t I = only>
   [[nodiscard]] auto average_block(std::size_t i) const {

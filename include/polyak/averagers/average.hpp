@@ -76,6 +76,15 @@ class Average {
     if (!has_average()) detail::throw_bad_order(name_, "there is no average before the first fold");
     return shadow_;
   }
+  /// The average in another scalar, such as that of the weights, for arithmetic with them: what copy_average_to gives a
+  /// vector. By value, O(n). Throws as average() does.
+  template <FloatingPoint To>
+  [[nodiscard]] auto average_as() const {
+    Eigen::Matrix<To, Eigen::Dynamic, 1, Eigen::ColMajor> copy(average().size());
+    copy_to(std::span<To>(copy.data(), layout_.size()), 0);
+    return copy;
+  }
+
   /// True from the first fold on, or from a start on: until iterates are folded in, the start is the average.
   [[nodiscard]] bool has_average() const noexcept {
     return begun_ && static_cast<std::size_t>(shadow_.size()) == layout_.size();

@@ -95,7 +95,8 @@ class Guarded : private Averager {
   explicit Guarded(const Guarded<Other>& other) : Averager(other.options()), options_(other.guard()) {}
 
   // What the averager tells of itself; nothing by which its average moves without the guard.
-  using Averager::average, Averager::average_block, Averager::average_or, Averager::copy_average_to, Averager::swap_in;
+  using Averager::average, Averager::average_as, Averager::average_block, Averager::average_or,
+      Averager::copy_average_to, Averager::swap_in;
   using Averager::count, Averager::effective_sample_size, Averager::mean_age, Averager::start_mass, Averager::steps;
   using Averager::has_average, Averager::in_use, Averager::options, Averager::require_not_swapped;
 

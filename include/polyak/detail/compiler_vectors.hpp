@@ -56,45 +56,44 @@ template <class V>
 void native_widened(V) = delete;
 
 #if defined(__SSE2__)
-[[gnu::always_inline]] inline auto native_root(VectorOf<float, 4>::type x) noexcept {
-  return reinterpret_cast<decltype(x)>(_mm_sqrt_ps(reinterpret_cast<__m128>(x)));
+[[gnu::always_inline]] inline VectorOf<float, 4>::type native_root(VectorOf<float, 4>::type x) noexcept {
+  return _mm_sqrt_ps(x);
 }
-[[gnu::always_inline]] inline auto native_root(VectorOf<float, 2>::type x) noexcept {
-  const __m128 root = _mm_sqrt_ps(_mm_castpd_ps(_mm_set_sd(same_bits<double>(x))));  // stays in a register
-  return same_bits<decltype(x)>(_mm_cvtsd_f64(_mm_castps_pd(root)));
+[[gnu::always_inline]] inline VectorOf<float, 2>::type native_root(VectorOf<float, 2>::type x) noexcept {
+  const auto root = _mm_sqrt_ps(_mm_castpd_ps(_mm_set_sd(same_bits<double>(x))));  // stays in a register
+  return same_bits<VectorOf<float, 2>::type>(_mm_cvtsd_f64(_mm_castps_pd(root)));
 }
-[[gnu::always_inline]] inline auto native_root(VectorOf<double, 2>::type x) noexcept {
-  return reinterpret_cast<decltype(x)>(_mm_sqrt_pd(reinterpret_cast<__m128d>(x)));
+[[gnu::always_inline]] inline VectorOf<double, 2>::type native_root(VectorOf<double, 2>::type x) noexcept {
+  return _mm_sqrt_pd(x);
 }
 #endif
 #if defined(__AVX__)
-[[gnu::always_inline]] inline auto native_root(VectorOf<float, 8>::type x) noexcept {
-  return reinterpret_cast<decltype(x)>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
+[[gnu::always_inline]] inline VectorOf<float, 8>::type native_root(VectorOf<float, 8>::type x) noexcept {
+  return _mm256_sqrt_ps(x);
 }
-[[gnu::always_inline]] inline auto native_root(VectorOf<double, 4>::type x) noexcept {
-  return reinterpret_cast<decltype(x)>(_mm256_sqrt_pd(reinterpret_cast<__m256d>(x)));
+[[gnu::always_inline]] inline VectorOf<double, 4>::type native_root(VectorOf<double, 4>::type x) noexcept {
+  return _mm256_sqrt_pd(x);
 }
-[[gnu::always_inline]] inline auto native_widened(VectorOf<float, 4>::type x) noexcept {
-  return reinterpret_cast<VectorOf<double, 4>::type>(_mm256_cvtps_pd(reinterpret_cast<__m128>(x)));
+[[gnu::always_inline]] inline VectorOf<double, 4>::type native_widened(VectorOf<float, 4>::type x) noexcept {
+  return _mm256_cvtps_pd(x);
 }
 #endif
 #if defined(__AVX512F__)  // masks of all lanes, since GCC 12 warns of what is undefined in the forms without
-[[gnu::always_inline]] inline auto native_root(VectorOf<float, 16>::type x) noexcept {
-  return reinterpret_cast<decltype(x)>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(x)));
+[[gnu::always_inline]] inline VectorOf<float, 16>::type native_root(VectorOf<float, 16>::type x) noexcept {
+  return _mm512_maskz_sqrt_ps(0xFFFF, x);
 }
-[[gnu::always_inline]] inline auto native_root(VectorOf<double, 8>::type x) noexcept {
-  return reinterpret_cast<decltype(x)>(_mm512_maskz_sqrt_pd(0xFF, reinterpret_cast<__m512d>(x)));
+[[gnu::always_inline]] inline VectorOf<double, 8>::type native_root(VectorOf<double, 8>::type x) noexcept {
+  return _mm512_maskz_sqrt_pd(0xFF, x);
 }
-[[gnu::always_inline]] inline auto native_widened(VectorOf<float, 8>::type x) noexcept {
-  return reinterpret_cast<VectorOf<double, 8>::type>(_mm512_maskz_cvtps_pd(0xFF, reinterpret_cast<__m256>(x)));
+[[gnu::always_inline]] inline VectorOf<double, 8>::type native_widened(VectorOf<float, 8>::type x) noexcept {
+  return _mm512_maskz_cvtps_pd(0xFF, x);
 }
-[[gnu::always_inline]] inline auto native_widened(VectorOf<std::int16_t, 8>::type x) noexcept {
-  const auto integers = _mm256_cvtepi16_epi32(reinterpret_cast<__m128i>(x));
-  return reinterpret_cast<VectorOf<double, 8>::type>(_mm512_maskz_cvtepi32_pd(0xFF, integers));
+[[gnu::always_inline]] inline VectorOf<double, 8>::type native_widened(VectorOf<std::int16_t, 8>::type x) noexcept {
+  return _mm512_maskz_cvtepi32_pd(0xFF, _mm256_cvtepi16_epi32(reinterpret_cast<__m128i>(x)));
 }
-[[gnu::always_inline]] inline auto native_widened(VectorOf<std::int16_t, 16>::type x) noexcept {
+[[gnu::always_inline]] inline VectorOf<float, 16>::type native_widened(VectorOf<std::int16_t, 16>::type x) noexcept {
   const auto integers = _mm512_maskz_cvtepi16_epi32(0xFFFF, reinterpret_cast<__m256i>(x));
-  return reinterpret_cast<VectorOf<float, 16>::type>(_mm512_maskz_cvtepi32_ps(0xFFFF, integers));
+  return _mm512_maskz_cvtepi32_ps(0xFFFF, integers);
 }
 #endif
 
