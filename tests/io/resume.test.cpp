@@ -317,7 +317,7 @@ TEST_CASE("A window that is saved while it grows goes on as well, whatever it is
   load(path, other, named("window", seven));
   seven.update(VectorXd{{7}});  // 3, 4, 5, 6, 7
   save(path, named("window", seven));
-  for (const std::uint64_t window : {3, 5, 6, 7, 9}) {
+  for (const std::uint64_t window : {3u, 5u, 6u, 7u, 9u}) {
     INFO(window);
     Lawa loaded{{.window = window}};
     OtherOptions more;
