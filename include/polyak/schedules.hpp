@@ -29,7 +29,7 @@ class Hyperparameter : public detail::NumberOrFunction<std::uint64_t> {
     requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
   Hyperparameter(F schedule)
       : NumberOrFunction(std::move(schedule),
-                         [](const Function& f) { return detail::describe(*f.template target<F>()); }) {
+                         [](const Function& f) { return detail::describe(f.template target<F>()); }) {
     if (is_number()) detail::throw_bad_argument("polyak::Hyperparameter", "a schedule must be callable, got none");
   }
 
