@@ -35,9 +35,9 @@ TEST_CASE("is_finite knows every infinity and every NaN") {
 
 TEST_CASE("the exponent of a wide number is at its most significant end") {
   using polyak::detail::place_of_exponent;
-  STATIC_REQUIRE(place_of_exponent(64, std::endian::little) == 8);    // x87: 10 bytes, then padding
-  STATIC_REQUIRE(place_of_exponent(113, std::endian::little) == 14);  // quadruple precision: 16 bytes
-  STATIC_REQUIRE(place_of_exponent(113, std::endian::big) == 0);
+  CHECK(place_of_exponent(64, std::endian::little) == 8);    // x87: 10 bytes, then padding
+  CHECK(place_of_exponent(113, std::endian::little) == 14);  // quadruple precision: 16 bytes
+  CHECK(place_of_exponent(113, std::endian::big) == 0);
 }
 
 TEMPLATE_TEST_CASE("is_finite holds for each scalar", "", POLYAK_TEST_SCALARS) {
