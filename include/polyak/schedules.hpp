@@ -28,8 +28,10 @@ class Hyperparameter : public detail::NumberOrFunction<std::uint64_t> {
   template <class F>
     requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
   Hyperparameter(F schedule)
-      : NumberOrFunction(std::move(schedule),
-                         [](const Function& f) { return detail::describe(f.template target<F>()); }) {
+      : NumberOrFunction(std::move(schedule), [](const Function& f) {
+          if constexpr (detail::Described<F>) return detail::describe(*f.template target<F>());
+          return detail::describe(f);  // also where F is a std::function, and so not the target of another
+        }) {
     if (is_number()) detail::throw_bad_argument("polyak::Hyperparameter", "a schedule must be callable, got none");
   }
 

@@ -642,9 +642,14 @@ class OptimizerLayer {
     if constexpr (parameters && scalar && gradient) {
       constexpr bool optimizer = detail::takes_step<Derived, std::remove_reference_t<P>, G>();
       static_assert(optimizer, POLYAK_OPTIMIZER);
-      if constexpr (optimizer) return look(params, grad, grad);
+      if constexpr (optimizer) {
+        return look(params, grad, grad);
+      } else {
+        return false;  // what does not compile needs no second warning
+      }
+    } else {
+      return false;
     }
-    return false;  // what does not compile needs no second warning
   }
 
   /// The same along a gradient that is the mean over so many samples: an Accumulate further in weighs it by that

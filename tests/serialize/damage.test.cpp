@@ -8,6 +8,7 @@
 #include <polyak/sparse/sparse_sgd.hpp>
 #include <polyak/wrappers/accumulate.hpp>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -115,6 +116,10 @@ TEST_CASE("what does not fit together is refused", "[serialize]") {
   Accumulate fresh{Sgd{}, {.micro_batches = 55}};
   CHECK(error_of([&] { load(replaced(save(accumulate), 44, 55, 0), fresh); }) ==
         "invalid_argument: polyak::Accumulate" + damaged + "it has 55 gradients pending");
+  const auto samples = [](double x) { return std::bit_cast<std::uint64_t>(x); };
+  CHECK(error_of([&] { load(replaced(save(accumulate), samples(44), samples(0), 0), fresh); }) ==
+        "invalid_argument: polyak::Accumulate" + damaged + "it has 0 samples");
+  CHECK(fresh.pending() == 0);
 }
 
 TEST_CASE("an average that is swapped in can be saved, but not loaded over", "[serialize]") {

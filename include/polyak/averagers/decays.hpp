@@ -37,7 +37,7 @@ class Decay : public detail::NumberOrFunction<std::uint64_t, std::uint64_t> {
     requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>))
   Decay(F beta)
       : NumberOrFunction(Complement<F>{std::move(beta)}, [](const Function& f) {
-          return detail::describe(&f.template target<Complement<F>>()->decay);
+          return detail::describe(f.template target<Complement<F>>()->decay);
         }) {
     if constexpr (!ComplementedDecay<F>) {
       if (!std::function<double(std::uint64_t)>(function_.template target<Complement<F>>()->decay)) {

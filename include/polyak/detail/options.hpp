@@ -75,16 +75,15 @@ concept Described = requires(const T& described, const OptionChecker visit) {
 };
 
 /// "Cosine(initial 0.1, final 0, steps 1000)", of a function that was given as an option. One that does not describe
-/// itself is not asked for values instead: it may be defined for the steps of the training alone, and end with them. It
-/// is null if it was given as a std::function.
+/// itself is not asked for values instead: it may be defined for the steps of the training alone, and end with them.
 template <class T>
-[[nodiscard]] std::string describe([[maybe_unused]] const T* function) {
+[[nodiscard]] std::string describe([[maybe_unused]] const T& function) {
   if constexpr (Described<T>) {
     std::string_view name = T::name;
     constexpr std::string_view ours = "polyak::";
     if (name.starts_with(ours)) name.remove_prefix(ours.size());
     std::string text = std::string(name) + "(";
-    function->for_each_option([&text](std::string_view member, const auto& value, const auto&...) {
+    function.for_each_option([&text](std::string_view member, const auto& value, const auto&...) {
       if (text.back() != '(') text.append(", ");
       text.append(member).append(" ").append(to_text(value));
     });

@@ -83,8 +83,9 @@ class Accumulate : public detail::StatefulWrapper<Accumulate<Optimizer, Scalar>,
     }
     if (pending == 0) return;
     detail::serialize_value(archive, "samples", samples);
-    if (!detail::positive.holds(samples))
+    if (!detail::positive.holds(samples)) {
       detail::throw_damaged(name, "it has " + detail::to_text(samples) + " samples");
+    }
     layout.serialize(archive, name);
     detail::serialize_array(archive, name, "sum", sum, layout.size());
   }
