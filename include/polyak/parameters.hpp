@@ -278,6 +278,9 @@ struct NotWritable {
 
 }  // namespace detail
 
+#undef POLYAK_REFUSE
+#undef POLYAK_READABLE_PARAMETERS
+
 /// Parameters whose scalar is Scalar.
 template <class T, class Scalar>
 concept ParametersOf = Parameters<T> && std::same_as<scalar_of<T>, Scalar>;

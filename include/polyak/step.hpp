@@ -627,10 +627,9 @@ class OptimizerLayer {
         requires {
           { Derived::name } -> std::convertible_to<std::string_view>;
         }, "polyak: a layer has a static name, as errors are to call it");
-    using Named = detail::scalar_or_any<Derived>;
     // Of concepts, and of functions in between, compilers tell more than anybody reads.
     constexpr bool parameters = Parameters<P>;
-    constexpr bool scalar = !parameters || std::same_as<Named, detail::AnyScalar> || ParametersOf<P, Named>;
+    constexpr bool scalar = !parameters || has_scalar<P>();
     constexpr bool gradient = !parameters || GradientOf<G, P>;
     static_assert(parameters, POLYAK_PARAMETERS);
     static_assert(scalar,
@@ -656,7 +655,8 @@ class OptimizerLayer {
   /// number, in (0, ∞). Throws std::invalid_argument on any other.
   template <class P, class G, class Layer = Derived>
   bool step(P&& params, const G& grad, double samples)
-    requires(Parameters<P> && GradientOf<G, P> && requires(Layer& layer) { layer.optimizer(); })
+    requires(Parameters<P> && Layer::template has_scalar<P>() && GradientOf<G, P> &&
+             requires(Layer& layer) { layer.optimizer(); })
   {
     detail::OptionChecker{Derived::name}("samples", samples, detail::positive);
     return look(params, grad, detail::WithSamples<G>{grad, samples});
@@ -667,12 +667,19 @@ class OptimizerLayer {
   /// already. True if a step was taken. Throws what step throws. Allocates a vector of the size of the parameters.
   template <Parameters P, class Layer = Derived>
   bool flush(P&& params)
-    requires requires(Layer& layer) { layer.optimizer(); }
+    requires(Layer::template has_scalar<P>() && requires(Layer& layer) { layer.optimizer(); })
   {
     using Scalar = scalar_of<P&>;
     const std::vector<Scalar> zeros(detail::ShapesOf<std::remove_reference_t<P>>(params, Derived::name).size());
     return detail::with_shaped(params, zeros.data(),
                                [&](const auto& zero) { return look(params, zero, detail::NoGradient{}); });
+  }
+
+  /// Whether the scalar of parameters is that of the optimizer, or that is not known.
+  template <class P>
+  [[nodiscard]] static consteval bool has_scalar() {
+    using Named = detail::scalar_or_any<Derived>;
+    return std::same_as<Named, detail::AnyScalar> || ParametersOf<P, Named>;
   }
 
  private:
@@ -703,3 +710,9 @@ class OptimizerLayer {
 };
 
 }  // namespace polyak
+
+// The sentences, also those of parameters.hpp: users need not have their names.
+#undef POLYAK_PARAMETERS
+#undef POLYAK_HOLDERS
+#undef POLYAK_WAY_OUT
+#undef POLYAK_OPTIMIZER

@@ -349,6 +349,18 @@ TEST_CASE("blocks that overlap are refused in the first micro-batch") {
   CHECK(opt.pending() == 0);
 }
 
+template <class Opt, class Vector>
+concept Flushes = requires(Opt& opt, Vector& theta) {
+  opt.flush(theta);
+  opt.step(theta, theta, 3.0);
+};
+
+TEST_CASE("samples and flush are for weights of the optimizer's scalar") {
+  STATIC_REQUIRE(Flushes<Averaged<Accumulate<Sgd<float>>, Ema<>>, Eigen::VectorXf>);
+  STATIC_REQUIRE_FALSE(Flushes<Averaged<Accumulate<Sgd<float>>, Ema<>>, VectorXd>);
+  STATIC_REQUIRE_FALSE(Flushes<Accumulate<Sgd<float>>, VectorXd>);
+}
+
 TEST_CASE("a set of no blocks is a size of its own") {
   Accumulate accumulate{Sgd{{.learning_rate = 1}}, {.micro_batches = 2}};
   std::vector<VectorXd> none, some{one(1)};
