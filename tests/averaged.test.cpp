@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -287,7 +288,7 @@ TEST_CASE("reading goes through to the one averager") {
   opt.step(theta, VectorXd{{1, 0}});
   CHECK_FALSE(opt.has_average());
   CHECK(error_of([&] { (void)opt.average(); }) ==
-        "logic_error: polyak::TailAverage: there is no average before the first fold");
+        "logic_error: polyak::TailAverage: there is no average before the first fold, due at step 2, got 1 steps");
   CHECK(opt.average_or(theta) == theta);
   opt.step(theta, VectorXd{{1, 0}});
   opt.step(theta, VectorXd{{1, 0}});
@@ -342,6 +343,147 @@ TEST_CASE("swapping in: the guard restores on scope exit, on request and by exce
     CHECK(other[0] == 3);
   }
   go_on_alike(opt, before, theta, VectorXd{{5}}, std::make_index_sequence<1>());
+}
+
+TEST_CASE("a guard finds weights that have moved in memory meanwhile") {
+  const auto run = [](auto theta, const auto& move, const auto& read) {
+    Averaged opt{Sgd{{.learning_rate = 1}}, TailAverage{}};
+    opt.step(theta, theta);
+    for (double& x : read(theta)) x = 5;
+    {
+      const auto guard = opt.swap_in(theta);
+      move(theta);
+    }
+    for (const double x : read(theta)) CHECK(x == 5);
+  };
+  const auto reserve = [](std::vector<double>& theta) { theta.reserve(1000); };
+  const auto itself = [](auto& theta) { return flat(theta); };
+  run(std::vector<double>{1, 2, 3}, reserve, itself);
+  run(
+      VectorXd(constant(3, 2)), [](VectorXd& theta) { theta = VectorXd(constant(3, 9)); }, itself);
+  const auto last = [](auto& theta) { return flat(theta.back()); };
+  run(
+      std::vector<std::vector<double>>{{1}, {2, 3}}, [&](auto& theta) { reserve(theta.back()); }, last);
+  run(
+      std::vector<VectorXd>{constant(1, 2), constant(2, 1)},
+      [](auto& theta) {
+        std::vector<VectorXd> moved = theta;
+        theta.swap(moved);
+      },
+      last);
+}
+
+TEST_CASE("a guard does not put weights back into a vector of another size") {
+  TailAverage tail;
+  std::vector<double> theta{1, 2};
+  tail.update(theta);
+  theta = {3, 4};
+  {
+    auto guard = tail.swap_in(theta);
+    theta.push_back(7);
+    CHECK(error_of([&] { guard.restore(); }) ==
+          "logic_error: polyak::SwapGuard: the weights must have the size they had when swapped in");
+    CHECK(theta == std::vector<double>{1, 2, 7});
+    theta.pop_back();
+    guard.restore();
+    CHECK(theta == std::vector<double>{3, 4});
+  }
+  {
+    const auto guard = tail.swap_in(theta);
+    theta = {7};
+  }
+  CHECK(theta == std::vector<double>{7});
+  tail.update(std::vector<double>{3, 4});  // which is not swapped in any more
+}
+
+TEST_CASE("one average at a time is swapped in, also of averagers alone") {
+  TailAverage tail;
+  Ema ema;
+  VectorXd theta = constant(3, 2);
+  tail.update(theta);
+  ema.update(theta);
+  theta = constant(3, 5);
+  auto guard = std::make_unique<SwapGuard<double>>(tail.swap_in(theta));
+  CHECK(error_of([&] { auto other = ema.swap_in(theta); }) ==
+        "logic_error: polyak::Ema: another average is swapped in on these weights; restore the trained weights first");
+  CHECK(theta == constant(3, 2));
+  VectorXd others = constant(3, 7);
+  {
+    const auto other = ema.swap_in(others);
+    guard.reset();
+  }
+  CHECK(theta == constant(3, 5));
+  CHECK(others == constant(3, 7));
+  const auto again = ema.swap_in(theta);
+}
+
+TEST_CASE("an average is swapped in for weights that are got and set by value") {
+  class Net {
+   public:
+    [[nodiscard]] std::vector<std::vector<float>> get() const { return weights_; }
+    void set(const std::vector<std::vector<float>>& weights) {
+      if (fails) throw std::runtime_error("busy");
+      weights_ = weights;
+    }
+    bool fails = false;
+
+   private:
+    std::vector<std::vector<float>> weights_{{1, 2}, {3}};
+  } net;
+  const auto get = [&] { return net.get(); };
+  const auto set = [&](const auto& weights) { net.set(weights); };
+  const std::vector<std::vector<float>> first{{1, 2}, {3}}, last{{5, 6}, {7}}, mean{{3, 4}, {5}};
+  Averaged opt{[](auto& weights, const auto&) { weights = {{5, 6}, {7}}; }, TailAverage{}};
+  CHECK(error_of([&] { auto guard = opt.swap_in(get, set); }) ==
+        "logic_error: polyak::TailAverage: there is no average before the first fold, due at step 1, got 0 steps");
+  CHECK(net.get() == first);
+  opt.averager().update(net.get());
+  auto weights = net.get();
+  opt.step(weights, weights);
+  net.set(weights);
+  {
+    auto guard = opt.swap_in(get, set);
+    CHECK(net.get() == mean);
+    CHECK_THROWS_AS(opt.step(weights, weights), std::logic_error);
+    CHECK_THROWS_AS(opt.swap_in(get, set), std::logic_error);
+    net.fails = true;
+    CHECK_THROWS_AS(guard.restore(), std::runtime_error);
+    CHECK(net.get() == mean);
+    net.fails = false;
+    const auto moved = std::move(guard);
+    CHECK(net.get() == mean);
+  }
+  CHECK(net.get() == last);
+  auto guard = opt.swap_in(get, set);
+  guard.restore();
+  net.set(first);
+  guard.restore();
+  CHECK(net.get() == first);
+  opt.step(weights, weights);
+}
+
+TEST_CASE("a weight that is too large for the shadow is kept out by a Guarded alone") {
+  Ema<float> ema;
+  Guarded guarded{Ema<float>{}};
+  for (const double weight : {1.0, 1e300}) {
+    ema.update(constant(2, weight));
+    guarded.update(constant(2, weight));
+  }
+  CHECK(ema.average()[0] == std::numeric_limits<float>::infinity());
+  CHECK(guarded.average() == Eigen::VectorXf::Ones(2));
+  CHECK(guarded.skipped() == 1);
+}
+
+TEST_CASE("an average that was never due says when it would have been") {
+  Averaged opt{Sgd{}, Swa{{.start = 500, .period = 10}}};
+  VectorXd theta = constant(2, 1);
+  for (int t = 0; t < 30; ++t) opt.step(theta, theta);
+  const std::string text =
+      "logic_error: polyak::Swa: there is no average before the first fold, due at step 500, got 30 steps";
+  CHECK(error_of([&] { (void)opt.average(); }) == text);
+  CHECK(error_of([&] { (void)opt.average_block(0); }) == text);
+  CHECK(error_of([&] { opt.copy_average_to(theta); }) == text);
+  CHECK(error_of([&] { auto guard = opt.swap_in(theta); }) == text);
 }
 
 TEST_CASE("a swapped-in Averaged may move and may be copied") {

@@ -365,7 +365,7 @@ TEST_CASE("the average of a block has the block's shape") {
   Net net(1);
   Averaged opt{Sgd{{.learning_rate = 0}}, TailAverage{}};
   CHECK(error_of([&] { (void)opt.average_block(0); }) ==
-        "logic_error: polyak::TailAverage: there is no average before the first fold");
+        "logic_error: polyak::TailAverage: there is no average before the first fold, due at step 1, got 0 steps");
   opt.step(net.set(), net.set());
   CHECK(opt.average() == net.flat());
   CHECK(opt.average_block(0) == net.w1);
@@ -514,7 +514,7 @@ TEST_CASE("an average is copied into sets of its blocks, of any scalar, or into 
   Averaged opt{Sgd{{.learning_rate = 0}}, TailAverage{}};
   Net copy(100);
   CHECK(error_of([&] { opt.copy_average_to(copy.set()); }) ==
-        "logic_error: polyak::TailAverage: there is no average before the first fold");
+        "logic_error: polyak::TailAverage: there is no average before the first fold, due at step 1, got 0 steps");
   opt.step(net.set(), net.set());
   opt.copy_average_to(copy.set());
   CHECK(copy.flat() == net.flat());
@@ -548,7 +548,7 @@ TEST_CASE("an average is swapped in block by block and out again bit by bit") {
   const Net gradient(0);
   Averaged opt{Sgd{{.learning_rate = 0.5}}, TailAverage{}};
   CHECK(error_of([&] { (void)opt.swap_in(net.set()); }) ==
-        "logic_error: polyak::TailAverage: there is no average before the first fold");
+        "logic_error: polyak::TailAverage: there is no average before the first fold, due at step 1, got 0 steps");
   opt.step(net.set(), gradient.set());
   opt.step(net.set(), gradient.set());
   net.w2(3, 1) = support::not_a_number;

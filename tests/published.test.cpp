@@ -291,7 +291,7 @@ TEST_CASE("what cannot be published leaves what was") {
   CHECK(error_of([&] { static_cast<void>(published.snapshot()); }) ==
         "logic_error: polyak::Published: there is no snapshot before the first publication");
   CHECK(error_of([&] { published.publish(opt); }) ==
-        "logic_error: polyak::Ema: there is no average before the first fold");
+        "logic_error: polyak::Ema: there is no average before the first fold, due at step 1, got 0 steps");
   CHECK_FALSE(published.has_snapshot());
   CHECK(published.buffers() == 0);
 
@@ -305,7 +305,7 @@ TEST_CASE("what cannot be published leaves what was") {
         "invalid_argument: polyak::Published: a view of parameters must be contiguous, got inner stride 1, outer "
         "stride 4");
   CHECK(error_of([&] { published.publish(opt); }) ==
-        "logic_error: polyak::Ema: there is no average before the first fold");
+        "logic_error: polyak::Ema: there is no average before the first fold, due at step 1, got 0 steps");
   CHECK(published.is_latest(before));
   CHECK(before.average() == constant(3, 1));
   CHECK(published.publish(constant(3, 2)) == 2);

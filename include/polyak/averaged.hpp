@@ -152,6 +152,12 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   }
   template <std::size_t I = only>
   SwapGuard<double> swap_in(detail::NotWritable, const auto&...);
+  template <std::size_t I = only, class Get, class Set>
+    requires ReadableParameters<std::invoke_result_t<Get&>>
+  [[nodiscard]] auto swap_in(Get get, Set set) {
+    require_not_swapped();
+    return averager<I>().swap_in(std::move(get), std::move(set));
+  }
 
   /// Throws std::logic_error while one of the averages, nested ones included, stands in the place of the weights.
   void require_not_swapped() const {

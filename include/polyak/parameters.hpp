@@ -340,5 +340,13 @@ void for_each_block(P& params, std::string_view who, F f) {
   }
 }
 
+/// What frees its scalars, or takes them elsewhere, by itself: vectors and matrices, and containers of them.
+template <class T>
+concept OwnsScalars = Scalars<T> && !OutlivesCall<T>;
+template <class T>
+concept Owns = OwnsScalars<T> || (Blocks<T> && !is_parameter_set<T> && !std::ranges::view<T> &&
+                                  std::is_lvalue_reference_v<std::ranges::range_reference_t<T>> &&
+                                  OwnsScalars<std::remove_cvref_t<std::ranges::range_reference_t<T>>>);
+
 }  // namespace detail
 }  // namespace polyak

@@ -138,7 +138,7 @@ TEST_CASE("there is nothing to read before the first fold") {
   tail.update(one(5));
   CHECK_FALSE(tail.has_average());
   CHECK(error_of([&] { (void)tail.average(); }) ==
-        "logic_error: polyak::TailAverage: there is no average before the first fold");
+        "logic_error: polyak::TailAverage: there is no average before the first fold, due at step 2, got 1 steps");
   CHECK(tail.average_or(one(7)) == one(7));
   CHECK(tail.average_or(std::vector<float>{0.5f, 2}) == VectorXd{{0.5, 2}});
   tail.update(one(6));
@@ -152,7 +152,8 @@ TEST_CASE("there is nothing to copy or swap in before the first fold either") {
     auto averager = with_gains({0.5, 1});
     VectorXd theta = constant(3, 7);
     if (failed_before) CHECK_THROWS_AS(averager.update(theta), std::logic_error);
-    const std::string expected = "logic_error: polyak::GainAverage: there is no average before the first fold";
+    const std::string expected =
+        "logic_error: polyak::GainAverage: there is no average before the first fold, due at step 1, got 0 steps";
     CHECK(error_of([&] { averager.copy_average_to(theta); }) == expected);
     CHECK(error_of([&] { auto guard = averager.swap_in(theta); }) == expected);
     CHECK(theta == constant(3, 7));

@@ -115,7 +115,7 @@ void check_life(Make make, const std::string& name) {
   CHECK(copy.mean_age() == 0);
   CHECK(copy.start_mass() == 1);
   CHECK(error_of([&] { (void)copy.average(); }) ==
-        "logic_error: " + name + ": there is no average before the first fold");
+        "logic_error: " + name + ": there is no average before the first fold, due at step 1, got 0 steps");
   for (std::uint64_t t = 1; t <= 30; ++t) copy.update(theta(t));
   CHECK(support::same_bits(copy.average(), whole.average()));
   copy.reset();

@@ -213,9 +213,9 @@ TEST_CASE("RowAverage refuses what does not fit", "[sparse]") {
   CHECK(error_of([&] { average.step(other, std::array{0}, move); }) ==
         "invalid_argument: polyak::RowAverage: columns of the table must be 2, got 1");
   CHECK(error_of([&] { static_cast<void>(average.average(table)); }) ==
-        "logic_error: polyak::RowAverage: there is no average before the first fold");
+        "logic_error: polyak::RowAverage: there is no average before the first fold, due at step 1, got 0 steps");
   CHECK(error_of([&] { static_cast<void>(average.average_row(table, 0)); }) ==
-        "logic_error: polyak::RowAverage: there is no average before the first fold");
+        "logic_error: polyak::RowAverage: there is no average before the first fold, due at step 1, got 0 steps");
   CHECK_FALSE(moved);
   average.step(table, std::array{0}, move);
   CHECK(error_of([&] { static_cast<void>(average.average_row(table, 3)); }) ==

@@ -423,7 +423,8 @@ TEST_CASE("What does not fit is refused, whichever way a sparse model is asked",
   refuses(outputs + "2, got 1", [&] { two.step(x, 1.0); });
   refuses(outputs + "2, got 1", [&] { two.step(x, [](double) { return 1.0; }); });
 
-  const std::string average = "logic_error: polyak::SparseSgd: there is no average before the first fold";
+  const std::string average =
+      "logic_error: polyak::SparseSgd: there is no average before the first fold, due at step 1, got 0 steps";
   refuses(average, [&] { static_cast<void>(fresh.predict_average(x)); });
   refuses(average, [&] { fresh.predict_average(x, first); });
   refuses(average, [&] { static_cast<void>(fresh.average()); });

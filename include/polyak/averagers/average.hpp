@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "polyak/averagers/cadence.hpp"
 #include "polyak/averagers/compensated.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
@@ -65,15 +66,18 @@ struct FoldKernel {
 }  // namespace detail
 
 /// What every averager is to its readers: a shadow of the weights, kept apart from them. Long, as all reading is here.
-template <class Shadow>
+/// The Derived class has options() and steps(), which tell when the first fold is due.
+template <class Derived, class Shadow>
 class Average {
  public:
   using shadow_type = typename detail::ShadowParts<Shadow>::scalar_type;
   using vector_type = Eigen::Matrix<shadow_type, Eigen::Dynamic, 1, Eigen::ColMajor>;
 
-  /// The average, block after block in storage order; throws std::logic_error where there is none yet. O(1).
+  /// The average, block after block in storage order; throws std::logic_error where there is none yet, saying when the
+  /// first fold is due. O(1).
   [[nodiscard]] const vector_type& average() const {
-    if (!has_average()) detail::throw_bad_order(name_, "there is no average before the first fold");
+    const auto& self = static_cast<const Derived&>(*this);
+    if (!has_average()) detail::throw_no_average(name_, detail::cadence_of(self.options()), self.steps());
     return shadow_;
   }
   /// The average in another scalar, such as that of the weights, for arithmetic with them: what copy_average_to gives a
@@ -129,19 +133,43 @@ class Average {
   }
   void copy_average_to(detail::NotWritable, const auto&...) const;
 
-  /// Puts the average in the place of `params` until the guard it returns is restored or leaves scope; the trained bits
-  /// are kept aside and put back as they were. Meanwhile update and step throw. `params` must outlive the guard and
-  /// stay where they are in memory; guards of several averages on the same weights must go in reverse order. O(n).
+  /// Memory that `params` only refer to, as a ParameterSet, a view or a Map does, must stay where it is; vectors and
+  /// matrices, and containers of them, must outlive the guard and are asked again where they are. Puts the average in
+  /// their place until the guard is restored or leaves scope; the trained bits are kept aside and put back as they
+  /// were. Meanwhile update and step throw, and so does swap_in of any average on these weights: std::logic_error
+  /// before anything is written. O(n).
   template <Parameters P>
   [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
     require_not_swapped();
-    std::vector<std::span<scalar_of<P>>> blocks;
-    detail::for_each_block(params, name_, [&](std::size_t, auto block) { blocks.push_back(block); });
-    SwapGuard<scalar_of<P>> guard(std::move(blocks), swapped_);
+    using Guard = SwapGuard<scalar_of<P>>;
+    typename Guard::Blocks blocks;
+    blocks.reserve(detail::count_blocks(params));
+    detail::for_each_block(params, name_, [&](std::size_t, auto block) {
+      if (!block.empty()) blocks.push_back(block);
+    });
+    typename Guard::Find* find = nullptr;
+    void* holder = nullptr;
+    if constexpr (detail::Owns<std::remove_reference_t<P>>) {
+      find = find_blocks<std::remove_reference_t<P>>;
+      holder = &params;
+    }
+    Guard guard(std::move(blocks), swapped_, name_, find, holder);
     copy_average_to(params);
     return guard;
   }
   SwapGuard<shadow_type> swap_in(detail::NotWritable, const auto&...);
+  /// The same for weights that are got and set by value, as auto guard = swap_in(get, set): get() returns them, and
+  /// set(weights) takes them, now and from the guard. O(n), two copies of the weights.
+  template <class Get, class Set>
+    requires ReadableParameters<std::invoke_result_t<Get&>>
+  [[nodiscard]] auto swap_in(Get get, Set set) {
+    require_not_swapped();
+    auto average = get();
+    SetGuard guard(average, set, swapped_);
+    copy_average_to(average);
+    set(std::as_const(average));
+    return guard;
+  }
 
   /// Throws std::logic_error while the average stands in the place of the weights.
   void require_not_swapped() const {
@@ -238,6 +266,18 @@ class Average {
   bool begun_ = false;                           // there is an average
 
  private:
+  /// As SwapGuard wants it.
+  template <class P>
+  static bool find_blocks(void* holder, std::vector<std::span<scalar_of<P&>>>& blocks) noexcept {
+    std::size_t i = 0;
+    bool same = true;
+    detail::for_each_block(*static_cast<P*>(holder), "polyak::SwapGuard", [&](std::size_t, auto block) {
+      if (block.empty()) return;
+      same = same && i < blocks.size() && block.size() == blocks[i].size();
+      if (same) blocks[i++] = block;
+    });
+    return same && i == blocks.size();
+  }
   /// Rounded once: the sum of a float and its residue is exact in double. One of double is not, and goes into a
   /// narrower scalar without.
   template <FloatingPoint To>

@@ -24,8 +24,8 @@ namespace polyak {
 /// update(θ_t) once after every optimizer step t = 1, 2, …, or works inside an Averaged. It costs n shadows of memory,
 /// one pass over them a fold, O(1) on the steps that fold nothing, and allocates at the first fold only.
 template <class Gain, class Shadow = default_shadow>
-class Averager : public Average<Shadow> {
-  using Base = Average<Shadow>;
+class Averager : public Average<Averager<Gain, Shadow>, Shadow> {
+  using Base = Average<Averager, Shadow>;
 
  public:
   using typename Base::shadow_type;

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
+#include "polyak/detail/errors.hpp"
 #include "polyak/detail/serialize.hpp"
 
 namespace polyak {
@@ -24,6 +27,13 @@ template <class Options>
   } else {
     return {options.start, options.every};
   }
+}
+
+/// After so many steps.
+[[noreturn, gnu::cold, gnu::noinline]] inline void throw_no_average(std::string_view who, Cadence cadence,
+                                                                    std::uint64_t steps) {
+  throw_bad_order(who, "there is no average before the first fold, due at step " + std::to_string(cadence.first()) +
+                           ", got " + std::to_string(steps) + " steps");
 }
 
 /// How many steps an averager has seen, how many of them it folded, and which is to fold next.

@@ -57,6 +57,9 @@ struct EmaGain {
 /// std::invalid_argument on every = 0 and on a decay outside [0, 1]: a number at construction, one that a schedule
 /// gives in the step that meets it. With bias correction the first fold needs β < 1, and the step that makes it throws
 /// otherwise: there is no W to divide by while nothing has come in.
+///
+/// A shadow narrower than the weights, as Ema<float> of double ones, becomes infinite by a weight that is too large for
+/// it; one that is Guarded leaves that fold out.
 template <class Shadow = default_shadow>
 struct Ema : Averager<EmaGain, Shadow> {
   Ema() : Ema(EmaOptions{}) {}

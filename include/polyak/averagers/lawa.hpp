@@ -40,8 +40,8 @@ struct LawaOptions {
 /// fold, so that nothing drifts: it costs k + 1 vectors of shadows and k passes over them a fold, O(1) on other steps.
 /// Throws std::invalid_argument on window = 0 or every = 0.
 template <class Shadow = default_shadow>
-class Lawa : public Average<Shadow> {
-  using Base = Average<Shadow>;
+class Lawa : public Average<Lawa<Shadow>, Shadow> {
+  using Base = Average<Lawa, Shadow>;
   static_assert(!detail::is_compensated<Shadow>,
                 "polyak::Lawa: the mean of a window is formed anew in every fold, so there is nothing to compensate");
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "polyak/averagers/cadence.hpp"
 #include "polyak/averagers/compensated.hpp"
 #include "polyak/concepts.hpp"
 #include "polyak/detail/errors.hpp"
@@ -46,7 +47,7 @@ class LagGains {
     if (averager.in_use()) throw_bad_order(who, "the averager must not be in use already");
   }
   void require_average(std::string_view who) const {
-    if (!has_average()) throw_bad_order(who, "there is no average before the first fold");
+    if (!has_average()) throw_no_average(who, cadence_of(gains_.options()), gains_.steps());
   }
 
   std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())> gains_;
