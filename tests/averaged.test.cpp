@@ -6,6 +6,7 @@
 #include <polyak/averagers/tail_average.hpp>
 #include <polyak/optimizers/sgd.hpp>
 #include <polyak/schedules.hpp>
+#include <polyak/wrappers/lookahead.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -104,6 +105,54 @@ TEST_CASE("anything that steps or can be called is an optimizer") {
   run([only = std::make_unique<double>(1)](VectorXd& params, const VectorXd& grad) { params -= *only * grad; });
   run(Averaged{Stubborn{}});
   run(Averaged{Averaged{&descend, Swa{}}, Ema{}});
+}
+
+TEST_CASE("an optimizer that has the gradient itself is stepped with the parameters alone") {
+  VectorXd theta = constant(3, 4);
+  const auto run = [&](auto optimizer) {
+    theta = constant(3, 4);
+    Averaged opt{std::move(optimizer), TailAverage{}};
+    CHECK(opt.step(theta));
+    CHECK(opt.step(theta));
+    CHECK(theta == constant(3, 2));
+    CHECK(opt.average() == constant(3, 2.5));
+    CHECK(opt.averager().count() == 2);
+  };
+  const auto descend_by_itself = [](VectorXd& params) { params -= constant(3, 1); };
+  struct StepsParams {
+    void step(VectorXd& params) { params -= constant(3, 1); }
+  };
+  struct Steps {
+    VectorXd& params;
+    double step() {
+      params -= constant(3, 1);
+      return 0.5;  // a loss, say, and no verdict
+    }
+  };
+  run(descend_by_itself);
+  run([&theta] { theta -= constant(3, 1); });
+  run(StepsParams{});
+  run(Steps{theta});
+  run(Averaged{Steps{theta}});
+
+  std::vector<VectorXd> blocks{constant(2, 4), constant(1, 4)};
+  Averaged opt{[](std::vector<VectorXd>& params) {
+                 if (params[1][0] < 4) return false;
+                 for (VectorXd& block : params) block.array() -= 1;
+                 return true;
+               },
+               TailAverage{}};
+  CHECK(opt.step(blocks));
+  CHECK_FALSE(opt.step(blocks));
+  CHECK(opt.average() == constant(3, 3));
+  CHECK(opt.averager().steps() == 1);
+
+  Averaged slow{Lookahead<Steps, double>{Steps{theta}, {.every = 2, .alpha = 0.5}}, TailAverage{}};
+  theta = constant(3, 4);
+  slow.step(theta);
+  slow.step(theta);
+  CHECK(theta == constant(3, 3));
+  CHECK(slow.average() == constant(3, 3));
 }
 
 TEST_CASE("a whole step may replace the parameters' memory") {

@@ -409,6 +409,7 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE(Parameters<std::vector<MatrixXd>&>);
   STATIC_REQUIRE(Parameters<std::array<VectorXd, 2>&>);
   STATIC_REQUIRE(Parameters<std::vector<Map<MatrixXd>>&>);
+  STATIC_REQUIRE(Parameters<std::list<std::vector<double>>&>);
   STATIC_REQUIRE(Parameters<ParameterSet<float, 3>>);
   STATIC_REQUIRE(Parameters<const ParameterSet<float, 3>&>);
 
@@ -435,7 +436,6 @@ TEST_CASE("what is strided, constant, temporary or no scalar by its type does no
   STATIC_REQUIRE_FALSE(Parameters<std::vector<std::vector<int>>&>);
   STATIC_REQUIRE_FALSE(Parameters<std::vector<FixedRow>&>);
   STATIC_REQUIRE_FALSE(Parameters<std::vector<const double*>&>);
-  STATIC_REQUIRE_FALSE(Parameters<std::list<std::vector<double>>&>);
   STATIC_REQUIRE_FALSE(Parameters<double&>);
   STATIC_REQUIRE_FALSE(Parameters<double*&>);
   STATIC_REQUIRE_FALSE(Parameters<std::string&>);

@@ -69,8 +69,9 @@ struct InOrder {
 ///     evaluate(opt.average());   // a const reference
 ///
 /// A slice-wise optimizer and its averages share one pass over memory; any other object with step(params, grad), or
-/// callable as (params, grad), takes its step whole and is averaged after. Training is bit for bit what it is without
-/// the averages. An Averaged is an optimizer itself, so it nests. With no averager named it keeps an Ema<>.
+/// callable as (params, grad), takes its step whole and is averaged after. So does one that has the gradient itself,
+/// with step(params) or step(), or callable as (params) or (), by opt.step(params). Training is bit for bit what it is
+/// without the averages. An Averaged is an optimizer itself, so it nests. With no averager named it keeps an Ema<>.
 template <class Optimizer, class... Averagers>
 class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   using Fitted = std::conditional_t<sizeof...(Averagers) == 0, std::tuple<detail::fitted_t<Ema<>, Optimizer>>,

@@ -89,14 +89,14 @@ template <FloatingPoint Scalar>
 class BlockWithGradient {
  public:
   template <class P, class G>
-  BlockWithGradient(P& params, const G& grad, std::string_view who) {
+  BlockWithGradient(P&& params, const G& grad, std::string_view who) {
     const auto block = block_of(params, who);
     put(block_, block);
     require_indexable(block.shape.size(), who);
     if constexpr (EigenDense<G>) {
       const auto rows = static_cast<std::size_t>(grad.rows());
       require_fit(block.shape, {rows, static_cast<std::size_t>(grad.cols()), G::IsRowMajor}, 0, 1, who);
-      view<in_other_order<P, G>>(grad);
+      view<in_other_order<std::remove_cvref_t<P>, G>>(grad);
     } else {
       const auto given = block_of(grad, who);
       require_fit(block.shape, given.shape, 0, 1, who);
@@ -140,16 +140,19 @@ class BlockList {
   /// Throws std::invalid_argument where they do not fit.
   template <detail::Blocks P, detail::Blocks G>
   void look(P& params, const G& grad, std::string_view who, detail::FrozenBlocks frozen = {}) {
-    const std::size_t n = std::ranges::size(params);
-    if (std::ranges::size(grad) != n) {
-      detail::throw_bad_size(who, "the gradient must have as many blocks as the parameters,", n,
-                             std::ranges::size(grad));
+    auto&& set = detail::known(params);
+    auto&& gradients = detail::known(grad);
+    const std::size_t n = detail::count_blocks(set);
+    if (const std::size_t got = detail::count_blocks(gradients); got != n) {
+      detail::throw_bad_size(who, "the gradient must have as many blocks as the parameters,", n, got);
     }
     blocks_.resize(n);
     std::size_t offset = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      const auto p = detail::block_at(params, i, who);
-      auto g = detail::block_at(grad, i, who);
+    auto block = std::ranges::begin(set);
+    auto gradient = std::ranges::begin(gradients);
+    for (std::size_t i = 0; i < n; ++i, ++block, ++gradient) {
+      const auto p = detail::block_in_set(*block, who, i);
+      auto g = detail::block_in_set(*gradient, who, i);
       if (frozen.contains(i)) {
         g.data = nullptr;
       } else {

@@ -6,6 +6,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <ranges>
 #include <span>
@@ -61,20 +62,59 @@ template <EigenMemory T>
 struct PointerTo<T> {
   using type = decltype(std::declval<T&>().data());
 };
+template <class T>
+using scalar_there_t = std::remove_pointer_t<typename PointerTo<std::remove_reference_t<T>>::type>;
+
+template <class T>
+concept ScalarsInMemory =
+    (EigenMemory<T> || (!EigenDense<T> && std::ranges::contiguous_range<T> && std::ranges::sized_range<T>)) &&
+    FloatingPoint<std::remove_cv_t<scalar_there_t<T>>>;
+
+/// A type that polyak does not know, and whose as_parameters(x), found in its namespace, says what x is.
+template <class T>
+concept SaysParameters = !EigenDense<T> && requires(std::remove_reference_t<T>& x) { as_parameters(x); };
+
+template <class T>
+inline constexpr bool is_reference_wrapper = false;
+template <class T>
+inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
+/// A pointer, smart or not, or a std::reference_wrapper.
+template <class T>
+concept Refers = is_reference_wrapper<std::remove_cvref_t<T>> ||
+                 (!EigenDense<T> && !std::ranges::range<T> &&
+                  requires(std::remove_reference_t<T>& x) { requires std::is_lvalue_reference_v<decltype(*x)>; });
+
+/// What x stands for: what as_parameters(x) says it is, what x refers to, or x itself.
+template <class T>
+[[nodiscard]] constexpr decltype(auto) known(T& x) {
+  if constexpr (SaysParameters<T>) {
+    return as_parameters(x);
+  } else if constexpr (is_reference_wrapper<std::remove_const_t<T>>) {
+    return known(x.get());
+  } else if constexpr (Refers<T>) {
+    return known(*x);
+  } else {
+    return (x);
+  }
+}
+template <class T>
+using known_t = decltype(known(std::declval<std::remove_reference_t<T>&>()));
+
 /// What lies there; const if it cannot be written to.
 template <class T>
-using pointee_t = std::remove_pointer_t<typename PointerTo<std::remove_reference_t<T>>::type>;
+using pointee_t = scalar_there_t<known_t<T>>;
 
-template <class T>
-concept Scalars =
-    (EigenMemory<T> || (!EigenDense<T> && std::ranges::contiguous_range<T> && std::ranges::sized_range<T>)) &&
-    FloatingPoint<std::remove_cv_t<pointee_t<T>>>;
-
-/// What outlives the call: no temporary, or one that only refers to its scalars, as a Map, a block or a span.
+/// What outlives the call: no temporary, or one that only refers to its scalars, as a Map, a block, a span or a
+/// pointer.
 template <class T>
 concept OutlivesCall =
     std::is_lvalue_reference_v<T> || (!EigenDense<T> && std::ranges::borrowed_range<T>) ||
+    (Refers<T> && std::is_trivially_copyable_v<T>) ||
     (EigenDense<T> && !std::derived_from<std::remove_cv_t<T>, Eigen::PlainObjectBase<std::remove_cv_t<T>>>);
+
+/// One block: scalars in memory, or what stands for them.
+template <class T>
+concept Scalars = ScalarsInMemory<known_t<T>> && OutlivesCall<known_t<T>>;
 
 inline constexpr std::size_t only_block = static_cast<std::size_t>(-1);
 
@@ -103,7 +143,9 @@ struct Block {
 template <Scalars P>
 [[nodiscard]] auto block_of(P&& params, std::string_view who, std::size_t i = only_block) {
   using Element = pointee_t<P>;
-  if constexpr (EigenDense<P>) {
+  if constexpr (!ScalarsInMemory<P>) {
+    return block_of(known(params), who, i);
+  } else if constexpr (EigenDense<P>) {
     if (!is_contiguous(params)) throw_strided(who, i, params.innerStride(), params.outerStride());
     const auto rows = static_cast<std::size_t>(params.rows());
     const auto cols = static_cast<std::size_t>(params.cols());
@@ -120,7 +162,7 @@ inline constexpr bool is_parameter_set = false;
 
 /// Several blocks as one parameter vector: ParameterSet{W1, b1, W2, b2} of matrices, vectors, Maps, spans of one
 /// scalar. It refers to them, copies nothing and allocates nothing; Element is const where they are. A std::vector of
-/// such blocks is a set as it stands.
+/// such blocks, or of pointers to them, is a set as it stands, and so is any other forward range.
 template <class Element, std::size_t N>
 class ParameterSet {
  public:
@@ -147,6 +189,8 @@ class ParameterSet {
 
   [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
   [[nodiscard]] const detail::Block<Element>& operator[](std::size_t i) const noexcept { return blocks_[i]; }
+  [[nodiscard]] auto begin() const noexcept { return blocks_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return blocks_.end(); }
 
   /// A set of blocks of the same shapes that lie one after the other from `data` on.
   template <class Other>
@@ -182,18 +226,39 @@ inline constexpr bool is_parameter_set<ParameterSet<Element, N>> = true;
 
 /// What comes out of a range must not vanish with the iterator.
 template <class T>
-concept Blocks = is_parameter_set<std::remove_cvref_t<T>> ||
-                 (!EigenDense<T> && std::ranges::random_access_range<T> && std::ranges::sized_range<T> &&
-                  Scalars<std::ranges::range_reference_t<T>> && OutlivesCall<std::ranges::range_reference_t<T>>);
+concept KnownBlocks = is_parameter_set<std::remove_cvref_t<T>> ||
+                      (!EigenDense<T> && std::ranges::forward_range<T> && Scalars<std::ranges::range_reference_t<T>> &&
+                       OutlivesCall<std::ranges::range_reference_t<T>>);
+
+/// A set that may be a temporary, since its blocks lie elsewhere: a view that can be copied, or a container of views or
+/// pointers.
+template <class T>
+concept RefersToBlocks =
+    is_parameter_set<std::remove_cv_t<T>> || (KnownBlocks<T> && ((std::ranges::view<T> && std::copy_constructible<T>) ||
+                                                                 OutlivesCall<std::ranges::range_value_t<T>>));
+
+template <class T>
+concept Blocks = KnownBlocks<known_t<T>> && (OutlivesCall<known_t<T>> || RefersToBlocks<known_t<T>>);
 
 }  // namespace detail
 
 /// What can be read as scalars in memory: contiguous Eigen objects, std::vector, std::array, std::span, and sets of
-/// them.
+/// them. Any other type is what a function as_parameters(x) in its namespace returns: a view of its scalars, or a set
+/// of such views, each time that polyak looks at it.
 template <class T>
 concept ReadableParameters = detail::Scalars<T> || detail::Blocks<T>;
 
 namespace detail {
+
+/// Element i of a set.
+template <class T>
+[[nodiscard]] auto block_in_set(T&& element, std::string_view who, std::size_t i) {
+  if constexpr (Scalars<T&>) {
+    return block_of(element, who, i);
+  } else {
+    return element;  // of a ParameterSet
+  }
+}
 
 /// How many blocks parameters have: one, if they are no set.
 template <ReadableParameters P>
@@ -201,7 +266,7 @@ template <ReadableParameters P>
   if constexpr (Scalars<P&>) {
     return 1;
   } else {
-    return std::ranges::size(params);
+    return static_cast<std::size_t>(std::ranges::distance(known(params)));
   }
 }
 
@@ -209,10 +274,9 @@ template <ReadableParameters P>
 [[nodiscard]] auto block_at(P& params, std::size_t i, std::string_view who) {
   if constexpr (Scalars<P&>) {
     return block_of(params, who);
-  } else if constexpr (is_parameter_set<std::remove_const_t<P>>) {
-    return params[i];
   } else {
-    return block_of(std::ranges::begin(params)[static_cast<std::ranges::range_difference_t<P>>(i)], who, i);
+    auto&& set = known(params);
+    return block_in_set(*std::ranges::next(std::ranges::begin(set), static_cast<std::ptrdiff_t>(i)), who, i);
   }
 }
 
@@ -229,7 +293,7 @@ using element_t = typename element_of<T>::type;
 /// Parameters are readable, writable, and more than a temporary about to vanish.
 template <class T>
 concept Parameters = ReadableParameters<T> && !std::is_const_v<detail::element_t<T>> &&
-                     (detail::is_parameter_set<T> || detail::OutlivesCall<T>);
+                     (detail::OutlivesCall<T> || detail::RefersToBlocks<T>);
 
 template <ReadableParameters T>
 using scalar_of = std::remove_const_t<detail::element_t<T>>;
@@ -238,7 +302,8 @@ using scalar_of = std::remove_const_t<detail::element_t<T>>;
 #define POLYAK_HOLDERS                                                                                              \
   "a contiguous Eigen object, Map or block, a std::vector, std::array or std::span of float, double, long double, " \
   "half or bfloat16, or a set of them"
-#define POLYAK_WAY_OUT " (several blocks: ParameterSet{W, b}; memory: std::span{p, n})"
+#define POLYAK_WAY_OUT \
+  " (several blocks: ParameterSet{W, b}; memory: std::span{p, n}; a type of another library: as_parameters)"
 #define POLYAK_READABLE_PARAMETERS                                    \
   "polyak: ReadableParameters are scalars in memory: " POLYAK_HOLDERS \
   "; no expression, and not strided by their type" POLYAK_WAY_OUT
@@ -315,7 +380,7 @@ inline void require_indexable(std::size_t size, std::string_view who) {
 template <ReadableParameters P>
 class ShapesOf {
  public:
-  ShapesOf(const P& params, std::string_view who) : params_(params), who_(who) {
+  ShapesOf(const P& params, std::string_view who) : params_(known(params)), who_(who) {
     for (std::size_t i = 0; i < blocks(); ++i) size_ += shape(i).size();
     require_indexable(size_, who);
   }
@@ -324,7 +389,7 @@ class ShapesOf {
   [[nodiscard]] BlockShape shape(std::size_t i) const { return block_at(params_, i, who_).shape; }
 
  private:
-  const P& params_;
+  known_t<const P&> params_;
   std::string_view who_;
   std::size_t size_ = 0;
 };
@@ -332,21 +397,24 @@ class ShapesOf {
 /// Calls f(offset, span) for every block.
 template <ReadableParameters P, class F>
 void for_each_block(P& params, std::string_view who, F f) {
-  std::size_t offset = 0;
-  for (std::size_t i = 0; i < count_blocks(params); ++i) {
-    const auto block = block_at(params, i, who).flat();
-    f(offset, block);
-    offset += block.size();
+  if constexpr (Scalars<P&>) {
+    f(std::size_t{0}, block_of(params, who).flat());
+  } else {
+    std::size_t i = 0, offset = 0;
+    for (auto&& element : known(params)) {
+      const auto block = block_in_set(element, who, i++).flat();
+      f(offset, block);
+      offset += block.size();
+    }
   }
 }
 
 /// What frees its scalars, or takes them elsewhere, by itself: vectors and matrices, and containers of them.
 template <class T>
-concept OwnsScalars = Scalars<T> && !OutlivesCall<T>;
+concept OwnsScalars = ScalarsInMemory<T> && !OutlivesCall<T>;
 template <class T>
-concept Owns = OwnsScalars<T> || (Blocks<T> && !is_parameter_set<T> && !std::ranges::view<T> &&
-                                  std::is_lvalue_reference_v<std::ranges::range_reference_t<T>> &&
-                                  OwnsScalars<std::remove_cvref_t<std::ranges::range_reference_t<T>>>);
+concept Owns = OwnsScalars<T> || (KnownBlocks<T&> && !is_parameter_set<T> && !std::ranges::view<T> &&
+                                  OwnsScalars<std::remove_cvref_t<std::ranges::range_reference_t<T&>>>);
 
 }  // namespace detail
 }  // namespace polyak

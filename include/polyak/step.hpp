@@ -340,12 +340,18 @@ template <class View, class WithKernel, class... Folds>
   return {.taken = true, .folds = sizeof...(folds)};
 }
 
+template <class Derived>
+class OptimizerLayer;
+
 namespace detail {
 
 /// One block of a flat gradient, in a form in which an optimizer of such parameters can take it.
-template <class P, class Scalar>
-[[nodiscard]] auto shaped(const P& params, const Scalar* gradient) {
-  if constexpr (EigenDense<P>) {
+template <Scalars P, class Scalar>
+[[nodiscard]] auto shaped(P& params, const Scalar* gradient) {
+  if constexpr (!ScalarsInMemory<P>) {
+    auto&& stands_for = known(params);
+    return shaped(stands_for, gradient);
+  } else if constexpr (EigenDense<P>) {
     return Eigen::Map<const typename P::PlainObject>(gradient, params.rows(), params.cols());
   } else {
     return std::span<const Scalar>(gradient, std::ranges::size(params));
@@ -356,15 +362,20 @@ template <class P, class Scalar, class F>
 decltype(auto) with_shaped(P& params, const Scalar* gradient, F f) {
   if constexpr (Scalars<P&>) {
     return f(shaped(params, gradient));
-  } else if constexpr (is_parameter_set<std::remove_const_t<P>>) {
-    return f(params.like(gradient));
   } else {
-    std::vector<decltype(shaped(*std::ranges::begin(params), gradient))> blocks;
-    for (const auto& block : params) {
-      blocks.push_back(shaped(block, gradient));
-      gradient += blocks.back().size();
+    auto&& set = known(params);
+    using Set = std::remove_cvref_t<decltype(set)>;
+    if constexpr (is_parameter_set<Set>) {
+      return f(set.like(gradient));
+    } else {
+      using Element = std::remove_reference_t<std::ranges::range_reference_t<Set>>;
+      std::vector<decltype(shaped(std::declval<Element&>(), gradient))> blocks;
+      for (auto&& block : set) {
+        blocks.push_back(shaped(block, gradient));
+        gradient += blocks.back().size();
+      }
+      return f(blocks);
     }
-    return f(blocks);
   }
 }
 
@@ -376,6 +387,8 @@ struct WithSamples {
 };
 /// Stands for the gradient of a flush: a step that only takes what is pending further in.
 struct NoGradient {};
+/// Stands for a gradient that the optimizer has itself.
+struct OwnGradient {};
 
 template <class G>
 [[nodiscard]] const G& gradient_of(const G& grad) noexcept {
@@ -427,10 +440,13 @@ class Step : public View {
   /// How many samples the gradient is the mean of: 1 where nothing is said.
   [[nodiscard]] double samples() const noexcept { return samples_of(grad_); }
 
-  /// f(params, grad), the gradient as wrappers have left it. One that is an expression was evaluated, once.
+  /// f(params, grad), the gradient as wrappers have left it. One that is an expression was evaluated, once. f(params)
+  /// where the optimizer has it itself.
   template <class F>
   decltype(auto) whole(F f) const {
-    if constexpr (std::same_as<View, Changed>) {
+    if constexpr (std::same_as<G, OwnGradient>) {
+      return f(params_);
+    } else if constexpr (std::same_as<View, Changed>) {
       if (this->gradient() && !this->filter().changes()) return with_flat(this->gradient(), f);
       std::vector<scalar_type> gradient(this->size());
       this->for_each([&](const auto& slice) {
@@ -480,24 +496,30 @@ class Step : public View {
   "polyak: an optimizer has advance(step, folds...), or step(params, grad), or is callable as (params, grad); " \
   "behind a wrapper it is given the gradient as an Eigen::Map, a std::span, or a set of them"
 
+/// An optimizer that has the gradient itself.
+template <class Optimizer, class P>
+concept StepsAlone = requires(Optimizer& optimizer, P& params) { optimizer.step(params); } ||
+                     requires(Optimizer& optimizer) { optimizer.step(); } || std::invocable<Optimizer&, P&> ||
+                     std::invocable<Optimizer&>;
+
 template <class Layer>
 concept HandsOn = requires { typename Layer::hands_on_to; };
 /// False if a layer hands on a step as it is, which it says by naming the optimizer it hands_on_to, and that optimizer
 /// cannot take it: so the call of step can say so. What wrappers hand on in other types, advance_whole checks.
 template <class Layer, class P, class G>
 consteval bool takes_step() {
+  constexpr bool alone = std::same_as<G, OwnGradient>;
   if constexpr (HandsOn<Layer> && (!EigenDense<G> || EigenMemory<G>)) {
     using Optimizer = typename Layer::hands_on_to;
     if constexpr (HandsOn<Optimizer>) {
       return takes_step<Optimizer, P, G>();
     } else {
-      return OptimizerOf<Optimizer, P, G> ||
-             requires(Optimizer& optimizer, const Step<StepView<scalar_of<P&>>, P, G>& step) {
-               optimizer.advance(step);
-             };
+      constexpr bool is_layer =
+          requires(Optimizer& optimizer, const Step<StepView<scalar_of<P&>>, P, G>& step) { optimizer.advance(step); };
+      return alone ? StepsAlone<Optimizer, P> && !is_layer : OptimizerOf<Optimizer, P, G> || is_layer;
     }
   }
-  return true;
+  return !alone;
 }
 
 template <class Step>
@@ -505,15 +527,20 @@ inline constexpr bool is_flush = false;
 template <class View, class P>
 inline constexpr bool is_flush<Step<View, P, NoGradient>> = true;
 
-template <class Optimizer, class P, class G>
-bool call(Optimizer& optimizer, P& params, const G& grad) {
-  constexpr bool takes = OptimizerOf<Optimizer, P, G>;
+/// With the gradient, or without one.
+template <class Optimizer, class P, class... G>
+bool call(Optimizer& optimizer, P& params, const G&... grad) {
+  constexpr bool takes = sizeof...(G) == 0 || (OptimizerOf<Optimizer, P, G> && ...);
   static_assert(takes, POLYAK_OPTIMIZER);
   const auto run = [&]() -> decltype(auto) {
-    if constexpr (requires { optimizer.step(params, grad); }) {
-      return optimizer.step(params, grad);
-    } else if constexpr (takes) {
-      return optimizer(params, grad);
+    if constexpr (requires { optimizer.step(params, grad...); }) {
+      return optimizer.step(params, grad...);
+    } else if constexpr (std::invocable<Optimizer&, P&, const G&...>) {
+      return optimizer(params, grad...);
+    } else if constexpr (requires { optimizer.step(); }) {
+      return optimizer.step();
+    } else if constexpr (std::invocable<Optimizer&>) {
+      return optimizer();
     }
   };
   if constexpr (std::same_as<std::remove_cvref_t<decltype(run())>, bool>) {
@@ -527,7 +554,8 @@ bool call(Optimizer& optimizer, P& params, const G& grad) {
 /// The other leaf: an optimizer that takes its steps whole, of the user's own.
 template <class Optimizer, class Step, class... Folds>
 Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... folds) {
-  const bool taken = step.whole([&optimizer](auto& params, const auto& grad) { return call(optimizer, params, grad); });
+  const bool taken =
+      step.whole([&optimizer](auto& params, const auto&... grad) { return call(optimizer, params, grad...); });
   if constexpr (sizeof...(Folds) > 0) {
     step.look_again();
     if (taken) fold_all(step.view(), folds...);
@@ -536,9 +564,6 @@ Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... fo
 }
 
 }  // namespace detail
-
-template <class Derived>
-class OptimizerLayer;
 
 /// Calls the layer inside: its advance(step, folds...), or one that has none as an optimizer that steps whole. A flush
 /// ends where there is no layer further in.
@@ -651,6 +676,24 @@ class OptimizerLayer {
     }
   }
 
+  /// The same of an optimizer that has the gradient itself, with step(params) or step(), or callable as (params) or (),
+  /// in an Averaged or a Lookahead.
+  template <class P>
+  bool step(P&& params) {
+    constexpr bool parameters = Parameters<P>;
+    static_assert(parameters, POLYAK_PARAMETERS);
+    if constexpr (parameters) {
+      constexpr bool alone =
+          has_scalar<P>() && detail::takes_step<Derived, std::remove_reference_t<P>, detail::OwnGradient>();
+      static_assert(
+          alone,
+          "polyak: step(params) is for an optimizer that has the gradient itself, with step(params) or step(), "
+          "or callable as (params) or (), in an Averaged or a Lookahead; else it is step(params, grad)");
+      if constexpr (alone) return look(params, params, detail::OwnGradient{});
+    }
+    return false;
+  }
+
   /// The same along a gradient that is the mean over so many samples: an Accumulate further in weighs it by that
   /// number, in (0, ∞). Throws std::invalid_argument on any other.
   template <class P, class G, class Layer = Derived>
@@ -689,7 +732,7 @@ class OptimizerLayer {
     using Scalar = scalar_of<P&>;
     const auto frozen = detail::frozen_blocks(static_cast<const Derived&>(*this));
     if constexpr (detail::Scalars<P&>) {
-      detail::BlockWithGradient<Scalar> only(params, grad, Derived::name);
+      detail::BlockWithGradient<Scalar> only(detail::known(params), detail::known(grad), Derived::name);
       if (frozen.contains(0)) only.block().grad = nullptr;
       return run<Scalar>(only.block(), &only.block(), params, given);
     } else {

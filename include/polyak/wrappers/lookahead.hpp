@@ -40,6 +40,7 @@ class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, O
  public:
   using scalar_type = Scalar;
   static constexpr std::string_view name = "polyak::Lookahead";
+  using hands_on_to = Optimizer;
 
   /// Throws std::invalid_argument on options out of range.
   explicit Lookahead(Optimizer trainer, LookaheadOptions options = {})

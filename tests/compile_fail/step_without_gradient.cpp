@@ -1,0 +1,6 @@
+#include <polyak/polyak.hpp>
+
+void train(Eigen::VectorXd& theta) {
+  polyak::Averaged opt{polyak::Sgd{}};
+  opt.step(theta);
+}
