@@ -144,6 +144,8 @@ TEST_CASE("a set is any forward range of pointers to blocks") {
   STATIC_REQUIRE_FALSE(Parameters<std::vector<double*>&>);
   STATIC_REQUIRE(Parameters<std::unique_ptr<VectorXd>&>);
   STATIC_REQUIRE_FALSE(Parameters<std::unique_ptr<VectorXd>>);
+  STATIC_REQUIRE_FALSE(ReadableParameters<double (&)(double)>);
+  STATIC_REQUIRE_FALSE(ReadableParameters<double (*)(double)>);
 
   std::vector<std::unique_ptr<VectorXd>> unique;
   unique.push_back(std::make_unique<VectorXd>(VectorXd::Ones(3)));

@@ -80,9 +80,11 @@ template <class T>
 inline constexpr bool is_reference_wrapper<std::reference_wrapper<T>> = true;
 /// A pointer, smart or not, or a std::reference_wrapper.
 template <class T>
-concept Refers = is_reference_wrapper<std::remove_cvref_t<T>> ||
-                 (!EigenDense<T> && !std::ranges::range<T> &&
-                  requires(std::remove_reference_t<T>& x) { requires std::is_lvalue_reference_v<decltype(*x)>; });
+concept Refers =
+    is_reference_wrapper<std::remove_cvref_t<T>> ||
+    (!EigenDense<T> && !std::ranges::range<T> && requires(std::remove_reference_t<T>& x) {
+      requires std::is_lvalue_reference_v<decltype(*x)> && !std::is_function_v<std::remove_reference_t<decltype(*x)>>;
+    });
 
 /// What x stands for: what as_parameters(x) says it is, what x refers to, or x itself.
 template <class T>
