@@ -113,6 +113,8 @@ TEST_CASE("an averager of one's own will do for a sparse model and for a table",
   polyak::SparseSgd model{{.features = 1, .learning_rate = 1, .intercept = false}, HalfWay{}};
   MatrixXd table = MatrixXd::Zero(1, 1);
   polyak::RowAverage average{table, HalfWay{}};
+  CHECK(support::error_of([&] { static_cast<void>(model.average()); }) ==
+        "logic_error: polyak::SparseSgd: there is no average before the first fold");
   const std::vector<int> index{0};
   const std::vector<double> value{1};
   for (int t = 0; t < 2; ++t) {

@@ -47,7 +47,11 @@ class LagGains {
     if (averager.in_use()) throw_bad_order(who, "the averager must not be in use already");
   }
   void require_average(std::string_view who) const {
-    if (!has_average()) throw_no_average(who, cadence_of(gains_.options()), gains_.steps());
+    if (has_average()) return;
+    if constexpr (requires { cadence_of(gains_.options()), gains_.steps(); }) {
+      throw_no_average(who, cadence_of(gains_.options()), gains_.steps());
+    }
+    throw_bad_order(who, "there is no average before the first fold");  // of gains of the user's own
   }
 
   std::remove_cvref_t<decltype(std::declval<const Averager&>().gains())> gains_;
