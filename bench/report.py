@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Turns the JSON that polyak_bench writes into Markdown: each target met or not, and ratios of median times by size.
 
-    report.py RESULTS...                       all families, or an error that says what is missing
-    report.py --partial RESULTS...             what there is
-    report.py --readme README.md RESULTS...    also rewrites what is between <!-- overhead --> and <!-- /overhead -->
+    report.py RESULTS...                                all families, or an error that says what is missing
+    report.py --partial RESULTS...                      what there is
+    report.py --readme README.md RESULTS...             also rewrites what is between <!-- overhead --> and
+    report.py --page bench/README.md RESULTS...         <!-- /overhead -->: a small table, or all of them
 
 RESULTS are JSON files or directories of them.
 """
@@ -153,6 +154,13 @@ SPARSE = (
     Comparison("`SparseSgd`, `TailAverage`", "sparse_uniform", "sparse_plain"),
     Comparison("`SparseSgd`, `Ema`", "sparse_ema", "sparse_plain"),
     Comparison("by hand, dense EMA", "sparse_dense_ema", "sparse_plain"),
+)
+SMALL = (
+    Comparison("`Sgd` with `Ema<float>` / `Sgd`", "ema_same_width", "bare"),
+    Comparison("`Sgd` with `Ema`, kept in double / `Sgd`", "ema", "bare"),
+    Comparison("`Sgd` with four `Ema<float>` / `Sgd`", "four_emas", "bare"),
+    Comparison("by hand, two Eigen statements / `Sgd`", "two_eigen", "bare"),
+    Comparison("`AdamW` with `Ema<float>` / `AdamW`", "adamw_ema_same_width", "adamw"),
 )
 RELATIVE = (*BY_HAND, *BY_POLYAK, *SEVERAL, SWA)  # to plain Sgd
 
@@ -330,24 +338,41 @@ def report(results):
     return text + "".join(f"Failed: {name}: {message}\n" for name, message in results.failures.items())
 
 
-def readme_block(results):
+def training_sentence(results):
     training = {n: cell(results.compare(TRAINING, "", (n,))) for n in (10, 100)}
+    return (
+        f"A step of softmax regression on Fashion-MNIST, gradient included, takes {training[10]} times as long with an `Ema` at\n"
+        f"batch size 10, {training[100]} times at 100.\n"
+    )
+
+
+def readme_block(results):
+    rows = [("n weights, float", *map(size_text, README_SIZES))]
+    rows += [(c.what, *(cell(results.compare(c, "float", (n,))) for n in README_SIZES)) for c in SMALL]
+    return (
+        f"Time of a step with an average, relative to one without, the gradient being at hand\n({provenance(results)}):\n\n"
+        f"{table(rows)}\n{training_sentence(results)}"
+    )
+
+
+def page_block(results):
     return (
         f"Time of a step on n weights with an average, relative to plain `Sgd`, the gradient being at hand\n"
         f"({provenance(results)}):\n\n{tables_by_scalar(results, BY_POLYAK + SEVERAL + BY_HAND, README_SIZES)}\n"
         f"The same for `AdamW`, relative to `AdamW` alone, everything in the scalar of the weights:\n\n"
         f"{tables_by_scalar(results, ADAMW, README_SIZES)}\n"
+        f"Relative to the limit, the same by hand in packets, and to the Eigen statements that one would write:\n\n"
+        f"{tables_by_scalar(results, TO_PACKETS + TO_EIGEN, README_SIZES)}\n"
         f"With the average `Guarded`, relative to the same without:\n\n"
         f"{tables_by_scalar(results, GUARDS, README_SIZES)}\n"
         f"A set of 50 blocks, n weights in all, relative to one vector:\n\n{tables_by_scalar(results, SETS, SET_SIZES)}\n"
         f"A step of sparse logistic regression, about 70 nonzeros of d features: time by hand, and relative to it:\n\n"
         f"{sparse_table(results)}\n"
-        f"Computing a gradient costs more than all of this where it is dense: a step of softmax regression on Fashion-MNIST, gradient\n"
-        f"included, takes {training[10]} times as long with an `Ema` at batch size 10, {training[100]} times at 100.\n"
+        f"Computing a gradient costs more than all of this where it is dense. {training_sentence(results)}"
     )
 
 
-def rewrite_readme(path, block):
+def rewrite(path, block):
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             text = stream.read()
@@ -366,18 +391,21 @@ def rewrite_readme(path, block):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", metavar="RESULTS")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--partial", action="store_true", help="report what there is")
-    which.add_argument("--readme", metavar="FILE", help="rewrite the overhead table of this file")
+    parser.add_argument("--partial", action="store_true", help="report what there is")
+    parser.add_argument("--readme", metavar="FILE", help="rewrite the small table of this file")
+    parser.add_argument("--page", metavar="FILE", help="rewrite the tables of this file")
     options = parser.parse_args(arguments)
+    if options.partial and (options.readme or options.page):
+        parser.error("argument --partial: not allowed with --readme or --page")
     try:
         results = Results(options.results)
         if not results.times and not results.failures:
             raise ReportError("no measurements in " + ", ".join(options.results))
         if not options.partial:
             require_all(results)
-        if options.readme:
-            rewrite_readme(options.readme, readme_block(results))
+        for path, block in ((options.readme, readme_block), (options.page, page_block)):
+            if path:
+                rewrite(path, block(results))
         print(report(results), end="")
     except ReportError as error:
         print(f"report.py: {error}", file=sys.stderr)

@@ -192,20 +192,24 @@ class ReportTest(unittest.TestCase):
         other = self.write("other.json", json.dumps(benchmark_json({}, context={**CONTEXT, "flags": "-O2"})))
         self.refused("of another machine or build", "--partial", self.results({"training/10": [1]}), other)
 
-    def test_readme(self):
+    def test_readme_and_page(self):
         before, after = "# Title\r\n\n<!-- overhead -->\n", "<!-- /overhead -->\nThe end, ½.\n"
         readme = self.write("README.md", before + "stale\n" + after)
+        page = self.write("page.md", before + "stale\n" + after)
         results = self.results(all_times())
         for _ in range(2):  # a second time changes nothing
-            self.assertEqual(self.run_report("--readme", readme, results)[0], 0)
-            text = self.read("README.md")
-            self.assertTrue(text.startswith(before) and text.endswith(after))
-            self.assertNotIn("stale", text)
+            self.assertEqual(self.run_report("--readme", readme, "--page", page, results)[0], 0)
+            for file in ("README.md", "page.md"):
+                text = self.read(file)
+                self.assertTrue(text.startswith(before) and text.endswith(after))
+                self.assertNotIn("stale", text)
+                self.assertIn("takes 1.01 times as long with an `Ema` at\nbatch size 10, 1.01 times at 100", text)
+            self.assertIn("| `Sgd` with `Ema`, kept in double / `Sgd` | 2.50 | 2.50 | 2.50 | 2.50 |", self.read("README.md"))
+            self.assertIn("| `AdamW` with `Ema<float>` / `AdamW` | 1.30 | 1.30 | 1.30 | 1.30 |", self.read("README.md"))
             self.assertIn("| `Ema` | 2.50 | 2.50 | 2.50 | 2.50 |", text)
             self.assertIn("| `AdamW` with `Ema` | 1.30 | 1.30 | 1.30 | 1.30 |", text)
             self.assertIn("| `AdamW`: guarded `Ema` / `Ema`, of the weights' scalar | 1.05 | 1.05 | 1.05 | 1.05 |", text)
-            self.assertIn("takes 1.01 times as long with an `Ema` at batch size 10, 1.01 times at 100", text)
-        self.assertEqual(sorted(os.listdir(self.directory)), ["README.md", "results.json"])
+        self.assertEqual(sorted(os.listdir(self.directory)), ["README.md", "page.md", "results.json"])
 
     def test_readme_stays_as_it_was_where_it_cannot_be_written(self):
         results = self.results(all_times())

@@ -74,7 +74,7 @@ static_assert(std::is_nothrow_move_constructible_v<Snapshot> && std::is_nothrow_
 
 }  // namespace
 
-TEST_CASE("a published average as the README has it follows the trainer") {
+TEST_CASE("a published average as the guide has it follows the trainer") {
   Published published;
   VectorXd theta = constant(3, 0);
   published.publish(theta);

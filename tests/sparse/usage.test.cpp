@@ -18,7 +18,7 @@
 #include "catch.hpp"
 #include "support.hpp"
 
-// The code that the README shows, on small problems with a known answer.
+// The code that the guide shows, on small problems with a known answer.
 
 namespace {
 
@@ -70,7 +70,7 @@ class HalfWay {
 
 }  // namespace
 
-TEST_CASE("a sparse model as the README has it learns, and its average too", "[sparse]") {
+TEST_CASE("a sparse model as the guide has it learns, and its average too", "[sparse]") {
   support::Random random(1);
   const std::size_t features = 1000;
   std::vector<std::pair<SparseVector<double>, double>> samples;
@@ -95,7 +95,7 @@ TEST_CASE("a sparse model as the README has it learns, and its average too", "[s
   CHECK(right_by_average > 4500);
 }
 
-TEST_CASE("an embedding table as the README has it has an average", "[sparse]") {
+TEST_CASE("an embedding table as the guide has it has an average", "[sparse]") {
   MatrixXd table = MatrixXd::Identity(4, 4);
   polyak::RowAverage average{table, polyak::TailAverage{}};
   const std::vector<int> pair{0, 2};

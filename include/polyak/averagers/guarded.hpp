@@ -70,7 +70,7 @@ inline constexpr bool is_guarded<Guarded<Averager>> = true;
 /// weights by then, and has counted the step.
 ///
 /// Costs one more pass over the weights in steps that fold: the whole vector must be known before the first coordinate
-/// is folded. See the README for figures.
+/// is folded. bench/README.md has figures.
 template <class Averager>
 class Guarded : private Averager {
   static_assert(!detail::is_guarded<Averager>, "polyak::Guarded: an averager is guarded once");
