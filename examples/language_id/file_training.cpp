@@ -69,11 +69,6 @@ double softplus(double score) { return std::max(score, 0.0) + std::log1p(std::ex
 
 }  // namespace
 
-void require_rereadable(const std::filesystem::path& file) {
-  if (!std::filesystem::is_fifo(file)) return;
-  throw std::runtime_error(file.string() + ": expected a file, which is read several times, found a pipe");
-}
-
 FileProblem make_problem(const std::filesystem::path& file, const FileOptions& options) {
   FileProblem problem{file, summarize_svmlight(file, max_labels, options.base), 1, options.bits};
   if (problem.summary.labels.size() < 2) {

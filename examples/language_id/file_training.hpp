@@ -32,9 +32,6 @@ struct FileProblem {
   [[nodiscard]] std::size_t outputs() const { return summary.labels.size() == 2 ? 1 : summary.labels.size(); }
 };
 
-/// Throws std::runtime_error on a pipe, which can be read only once.
-void require_rereadable(const std::filesystem::path& file);
-
 /// Reads the file through. Throws std::runtime_error on a file with fewer than two labels, or more than 1000, and on
 /// weights that would take more than 8 GiB.
 [[nodiscard]] FileProblem make_problem(const std::filesystem::path& file, const FileOptions& options);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/input_file.hpp"
 #include "common/program.hpp"
 #include "common/progress.hpp"
 #include "common/table.hpp"
@@ -81,8 +82,8 @@ void run_on_words(const Options& options) {
 
 void run_on_file(const Options& options) {
   const TrainingOptions& training = options.training;
-  for (const auto& read_again : {options.train, options.test}) require_rereadable(read_again);
-  const FileProblem problem = make_problem(options.train, options.file);
+  const Rereadable train_file(options.train), test_file(options.test);
+  const FileProblem problem = make_problem(train_file.path(), options.file);
   std::cout << problem.summary.samples << " samples of " << problem.summary.labels.size() << " labels, "
             << problem.features << (problem.bits ? " hashed" : "") << " features from "
             << (problem.summary.base == IndexBase::one ? 1 : 0) << " on; " << describe(training) << '\n'
@@ -96,7 +97,7 @@ void run_on_file(const Options& options) {
   }();
   const double seconds = seconds_since(start);
 
-  const auto& file = options.test.empty() ? options.train : options.test;
+  const auto& file = options.test.empty() ? train_file.path() : test_file.path();
   Table table({options.test.empty() ? "training file" : "test file", "loss", "accuracy %"});
   for (const auto& [name, weights] : {std::pair{"last iterate", Weights::last}, {"average", Weights::average}}) {
     const FileScore score = evaluate(model, weights, problem, file);

@@ -1,7 +1,3 @@
-#ifndef _WIN32
-#include <sys/stat.h>
-#endif
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -421,17 +417,6 @@ TEST_CASE("two labels are told apart by logistic regression") {
   CHECK(score.loss == Approx((std::log1p(std::exp(first)) + std::log1p(std::exp(-second))) / 2));
   CHECK(score.accuracy == 1);
 }
-
-#ifndef _WIN32
-TEST_CASE("a pipe, which cannot be read again, is refused") {
-  const TemporaryDirectory directory;
-  const auto fifo = directory.path() / "fifo";
-  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
-  CHECK_THROWS_WITH(require_rereadable(fifo),
-                    Catch::Matchers::EndsWith("fifo: expected a file, which is read several times, found a pipe"));
-  CHECK_NOTHROW(require_rereadable(directory.path() / "none.svm"));  // is refused by those that read it
-}
-#endif
 
 TEST_CASE("files that cannot be trained or tested on are refused") {
   const TemporaryDirectory directory;

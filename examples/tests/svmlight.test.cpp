@@ -18,6 +18,7 @@
 
 #include "catch.hpp"
 #include "common/csv.hpp"
+#include "common/input_file.hpp"
 #include "common/line_reader.hpp"
 #include "temporary_directory.hpp"
 
@@ -291,6 +292,31 @@ TEST_CASE("what can be read only once is read") {
     CHECK(read_all(reader).size() == read_from(content).size());
     writer.join();
   }
+}
+
+TEST_CASE("of a pipe there is a copy to read again") {
+  const TemporaryDirectory directory;
+  const auto fifo = directory.path() / "fifo";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  for (const std::string content : {"1 1:1\n", ""}) {
+    std::filesystem::path copy;
+    {
+      std::thread writer([&] { std::ofstream(fifo, std::ios::binary) << content; });
+      const Rereadable again(fifo);
+      writer.join();
+      copy = again.path();
+      for (int i = 0; i < 2; ++i) {
+        std::ifstream stream = open_input(copy);
+        CHECK(std::string(std::istreambuf_iterator<char>(stream), {}) == content);
+      }
+    }
+    CHECK_FALSE(std::filesystem::exists(copy));
+  }
+  const auto file = directory.path() / "file";
+  std::ofstream(file) << "1 1:1\n";
+  { CHECK(Rereadable(file).path() == file); }
+  CHECK(std::filesystem::exists(file));
+  CHECK(Rereadable("").path().empty());
 }
 #endif
 
