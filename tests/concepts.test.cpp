@@ -385,4 +385,6 @@ TEST_CASE("numbers and optimizers do not turn into something else by themselves"
   STATIC_REQUIRE_FALSE(std::convertible_to<Sgd<>, Averaged<Sgd<>>>);
   STATIC_REQUIRE_FALSE(std::convertible_to<double, Constant>);
   STATIC_REQUIRE_FALSE(std::is_default_constructible_v<GainAverage<>>);
+  STATIC_REQUIRE_FALSE(std::is_constructible_v<Ema<>, double>);
+  STATIC_REQUIRE_FALSE(std::is_convertible_v<double, Sgd<float>>);
 }

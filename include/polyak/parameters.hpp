@@ -313,6 +313,8 @@ using scalar_of = std::remove_const_t<detail::element_t<T>>;
   "polyak: Parameters are scalars in memory that can be written to: " POLYAK_HOLDERS \
   "; neither const, nor strided by their type, nor a temporary about to vanish" POLYAK_WAY_OUT
 
+#define POLYAK_OPTIONS "polyak: options are named, in braces of their own: Ema{{.decay = 0.9}}"
+
 // How a conversion is refused so that the compiler says why. GCC names the sentence with a deleted function's template
 // arguments, which Clang shows as numbers; GCC's own `unavailable` is not seen by requires-expressions.
 #if defined(__clang__)
@@ -342,10 +344,17 @@ struct NotWritable {
   template <class Given, Sentence sentence = POLYAK_PARAMETERS>
   NotWritable(const Given&) POLYAK_REFUSE(POLYAK_PARAMETERS);
 };
+/// The same where options are asked for and a number is given.
+struct NotOptions {
+  template <class Given, Sentence sentence = POLYAK_OPTIONS>
+    requires std::is_arithmetic_v<Given>
+  NotOptions(const Given&) POLYAK_REFUSE(POLYAK_OPTIONS);
+};
 
 }  // namespace detail
 
 #undef POLYAK_REFUSE
+#undef POLYAK_OPTIONS
 #undef POLYAK_READABLE_PARAMETERS
 
 /// Parameters whose scalar is Scalar.

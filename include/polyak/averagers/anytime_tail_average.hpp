@@ -57,6 +57,7 @@ struct AnytimeGain {
 template <class Shadow = default_shadow>
 struct AnytimeTailAverage : Averager<AnytimeGain, Shadow> {
   AnytimeTailAverage() : AnytimeTailAverage(AnytimeTailAverageOptions{}) {}
+  AnytimeTailAverage(detail::NotOptions);
   explicit AnytimeTailAverage(AnytimeTailAverageOptions options) : Averager<AnytimeGain, Shadow>(std::move(options)) {}
 };
 

@@ -63,6 +63,7 @@ struct EmaGain {
 template <class Shadow = default_shadow>
 struct Ema : Averager<EmaGain, Shadow> {
   Ema() : Ema(EmaOptions{}) {}
+  Ema(detail::NotOptions);
   explicit Ema(EmaOptions options) : Averager<EmaGain, Shadow>(std::move(options)) {}
 };
 

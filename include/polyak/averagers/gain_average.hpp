@@ -39,6 +39,7 @@ struct CallableGain {
 /// gain outside [0, 1].
 template <class Shadow = default_shadow>
 struct GainAverage : Averager<CallableGain, Shadow> {
+  GainAverage(detail::NotOptions);
   explicit GainAverage(GainAverageOptions options) : Averager<CallableGain, Shadow>(std::move(options)) {
     if (!this->options().gain) detail::throw_bad_argument(CallableGain::name, "gain must be callable, got none");
   }

@@ -51,6 +51,7 @@ class Lawa : public Average<Lawa<Shadow>, Shadow> {
   class Fold;
 
   Lawa() : Lawa(Options{}) {}
+  Lawa(detail::NotOptions);
   explicit Lawa(Options options) : Base(name), options_(options), count_(detail::cadence_of(options)) {
     options.for_each_option(detail::OptionChecker{name});
   }

@@ -40,6 +40,7 @@ struct PolynomialGain {
 template <class Shadow = default_shadow>
 struct PolynomialAverage : Averager<PolynomialGain, Shadow> {
   PolynomialAverage() : PolynomialAverage(PolynomialAverageOptions{}) {}
+  PolynomialAverage(detail::NotOptions);
   explicit PolynomialAverage(PolynomialAverageOptions options) : Averager<PolynomialGain, Shadow>(std::move(options)) {}
 };
 

@@ -67,6 +67,7 @@ template <class Shadow = default_shadow>
 class PowerEma : public Averager<PowerGain, Shadow> {
  public:
   PowerEma() : PowerEma(PowerEmaOptions{}) {}
+  PowerEma(detail::NotOptions);
   explicit PowerEma(PowerEmaOptions options) : Averager<PowerGain, Shadow>(with_gamma(options)) {}
 
   /// γ, as given or as found from the relative width.

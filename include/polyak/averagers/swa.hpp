@@ -28,6 +28,7 @@ struct SwaOptions {
 template <class Shadow = default_shadow>
 struct Swa : Averager<UniformGain<SwaOptions>, Shadow> {
   Swa() : Swa(SwaOptions{}) {}
+  Swa(detail::NotOptions);
   explicit Swa(SwaOptions options) : Swa::Averager(std::move(options)) {}
 };
 

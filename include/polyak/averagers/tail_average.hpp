@@ -39,6 +39,7 @@ struct UniformGain {
 template <class Shadow = default_shadow>
 struct TailAverage : Averager<UniformGain<TailAverageOptions>, Shadow> {
   TailAverage() : TailAverage(TailAverageOptions{}) {}
+  TailAverage(detail::NotOptions);
   explicit TailAverage(TailAverageOptions options) : TailAverage::Averager(std::move(options)) {}
 };
 

@@ -69,6 +69,7 @@ struct AdagradRule : PlainRule<Scalar> {
 /// Costs n scalars of memory. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
 struct Adagrad : detail::Coordinatewise<detail::AdagradRule<Scalar>> {
+  Adagrad(detail::NotOptions);
   explicit Adagrad(AdagradOptions options = {}) : Adagrad::Coordinatewise(std::move(options)) {}
 };
 

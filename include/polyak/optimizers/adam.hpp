@@ -116,6 +116,7 @@ using AdamWOptions = detail::AdamOptionsOf<true>;
 /// Costs 2n scalars of memory, 3n with amsgrad. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
 struct Adam : detail::Coordinatewise<detail::AdamRule<Scalar, false>> {
+  Adam(detail::NotOptions);
   explicit Adam(AdamOptions options = {}) : Adam::Coordinatewise(std::move(options)) {}
 };
 
@@ -123,6 +124,7 @@ struct Adam : detail::Coordinatewise<detail::AdamRule<Scalar, false>> {
 /// then Adam's step with λ = 0. Costs as Adam does.
 template <FloatingPoint Scalar = double>
 struct AdamW : detail::Coordinatewise<detail::AdamRule<Scalar, true>> {
+  AdamW(detail::NotOptions);
   explicit AdamW(AdamWOptions options = {}) : AdamW::Coordinatewise(std::move(options)) {}
 };
 

@@ -63,6 +63,7 @@ struct LionRule : PlainRule<Scalar> {
 /// Costs n scalars of memory. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
 struct Lion : detail::Coordinatewise<detail::LionRule<Scalar>> {
+  Lion(detail::NotOptions);
   explicit Lion(LionOptions options = {}) : Lion::Coordinatewise(std::move(options)) {}
 };
 

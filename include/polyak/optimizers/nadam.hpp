@@ -107,6 +107,7 @@ struct NAdamRule : PlainRule<Scalar> {
 /// Costs 2n scalars of memory. Throws std::invalid_argument on options out of range.
 template <FloatingPoint Scalar = double>
 struct NAdam : detail::Coordinatewise<detail::NAdamRule<Scalar>> {
+  NAdam(detail::NotOptions);
   explicit NAdam(NAdamOptions options = {}) : NAdam::Coordinatewise(std::move(options)) {}
 };
 

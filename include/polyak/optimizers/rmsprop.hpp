@@ -103,6 +103,7 @@ struct RMSpropRule : PlainRule<Scalar> {
 /// of range, at construction or, where a schedule gives them, in the step that meets them.
 template <FloatingPoint Scalar = double>
 struct RMSprop : detail::Coordinatewise<detail::RMSpropRule<Scalar>> {
+  RMSprop(detail::NotOptions);
   explicit RMSprop(RMSpropOptions options = {}) : RMSprop::Coordinatewise(std::move(options)) {}
 };
 

@@ -119,6 +119,7 @@ struct SgdRule : PlainRule<Scalar> {
 /// Nesterov as well.
 template <FloatingPoint Scalar = double>
 struct Sgd : detail::Coordinatewise<detail::SgdRule<Scalar>> {
+  Sgd(detail::NotOptions);
   explicit Sgd(SgdOptions options = {}) : Sgd::Coordinatewise(std::move(options)) {}
 };
 

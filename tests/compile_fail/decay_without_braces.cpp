@@ -1,0 +1,3 @@
+#include <polyak/polyak.hpp>
+
+polyak::Ema average(0.9);
