@@ -185,6 +185,28 @@ TEST_CASE("a type of another library says by one line what it is") {
   STATIC_REQUIRE_FALSE(ReadableParameters<foreign::Copied&>);
 }
 
+TEST_CASE("a function that takes no const object is enough to read one") {
+  foreign::Deep deep{std::list<foreign::Net>(2)};
+  std::vector<foreign::Image> images{{1, 2, {1, 2}}, {1, 1, {3}}};
+  TailAverage of_deep, of_images;
+  of_deep.update(std::as_const(deep));
+  of_images.update(std::as_const(images));
+  CHECK(of_deep.average() == VectorXd::Ones(12));
+  CHECK(of_images.average() == VectorXd{{1, 2, 3}});
+  CHECK(of_images.average_or(images) == of_images.average());
+  images[1].pixels[0] = 7;
+  of_images.copy_average_to(images);
+  CHECK(images[1].pixels[0] == 3);
+  { const auto guard = of_images.swap_in(images); }
+  STATIC_REQUIRE(Parameters<foreign::Deep&>);
+  STATIC_REQUIRE(ReadableParameters<const foreign::Deep&>);
+  STATIC_REQUIRE_FALSE(Parameters<const foreign::Deep&>);
+  STATIC_REQUIRE(Parameters<foreign::Image&>);
+  STATIC_REQUIRE(ReadableParameters<const foreign::Image&>);
+  STATIC_REQUIRE_FALSE(Parameters<const foreign::Image&>);
+  STATIC_REQUIRE_FALSE(Parameters<const std::vector<foreign::Image>&>);
+}
+
 TEST_CASE("a foreign matrix has its own storage order") {
   foreign::Image image{2, 3, std::vector<double>(6)};
   const MatrixXd columns{{1, 2, 3}, {4, 5, 6}};

@@ -72,7 +72,11 @@ concept ScalarsInMemory =
 
 /// A type that polyak does not know, and whose as_parameters(x), found in its namespace, says what x is.
 template <class T>
-concept SaysParameters = !EigenDense<T> && requires(std::remove_reference_t<T>& x) { as_parameters(x); };
+concept SaysParameters = !EigenDense<T> && requires(std::remove_cvref_t<T>& x) { as_parameters(x); };
+/// Where as_parameters takes no const object, one is read as if it were none.
+template <class T>
+inline constexpr bool takes_const_away =
+    SaysParameters<T> && std::is_const_v<std::remove_reference_t<T>> && !requires(T& x) { as_parameters(x); };
 
 template <class T>
 inline constexpr bool is_reference_wrapper = false;
@@ -90,7 +94,8 @@ concept Refers =
 template <class T>
 [[nodiscard]] constexpr decltype(auto) known(T& x) {
   if constexpr (SaysParameters<T>) {
-    return as_parameters(x);
+    using Told = std::conditional_t<takes_const_away<T>, std::remove_const_t<T>, T>;
+    return as_parameters(const_cast<Told&>(x));
   } else if constexpr (is_reference_wrapper<std::remove_const_t<T>>) {
     return known(x.get());
   } else if constexpr (Refers<T>) {
@@ -104,7 +109,7 @@ using known_t = decltype(known(std::declval<std::remove_reference_t<T>&>()));
 
 /// What lies there; const if it cannot be written to.
 template <class T>
-using pointee_t = scalar_there_t<known_t<T>>;
+using pointee_t = std::conditional_t<takes_const_away<T>, const scalar_there_t<known_t<T>>, scalar_there_t<known_t<T>>>;
 
 /// What outlives the call: no temporary, or one that only refers to its scalars, as a Map, a block, a span or a
 /// pointer.
@@ -146,7 +151,8 @@ template <Scalars P>
 [[nodiscard]] auto block_of(P&& params, std::string_view who, std::size_t i = only_block) {
   using Element = pointee_t<P>;
   if constexpr (!ScalarsInMemory<P>) {
-    return block_of(known(params), who, i);
+    const auto block = block_of(known(params), who, i);
+    return Block<Element>{block.data, block.shape};
   } else if constexpr (EigenDense<P>) {
     if (!is_contiguous(params)) throw_strided(who, i, params.innerStride(), params.outerStride());
     const auto rows = static_cast<std::size_t>(params.rows());
@@ -285,7 +291,8 @@ template <ReadableParameters P>
 /// A struct, since without one GCC 12 takes the type for another in a lambda of a template.
 template <class T>
 struct element_of {
-  using type = std::remove_pointer_t<decltype(block_at(std::declval<std::remove_reference_t<T>&>(), 0, "").data)>;
+  using there = std::remove_pointer_t<decltype(block_at(std::declval<std::remove_reference_t<T>&>(), 0, "").data)>;
+  using type = std::conditional_t<takes_const_away<T>, const there, there>;
 };
 template <class T>
 using element_t = typename element_of<T>::type;
