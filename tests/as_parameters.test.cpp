@@ -107,6 +107,9 @@ void halves(P&& params, const Coordinates& coordinates) {
   all_are(0.1875);
 }
 
+template <class Average, class Get, class Set>
+concept SwapsIn = requires(Average& average, Get get, Set set) { average.swap_in(get, set); };
+
 auto of_each(const auto& blocks) {
   std::vector<double> all;
   for (const auto& block : blocks) all.insert(all.end(), block.data(), block.data() + block.size());
@@ -183,6 +186,10 @@ TEST_CASE("a type of another library says by one line what it is") {
   STATIC_REQUIRE_FALSE(Parameters<foreign::Net>);
   STATIC_REQUIRE_FALSE(Parameters<const foreign::Net&>);
   STATIC_REQUIRE_FALSE(ReadableParameters<foreign::Copied&>);
+  // A copy of a handle keeps no weights aside.
+  const auto get = [&] { return tensors; };
+  const auto set = [](const auto&) {};
+  STATIC_REQUIRE_FALSE(SwapsIn<TailAverage<>, decltype(get), decltype(set)>);
 }
 
 TEST_CASE("a function that takes no const object is enough to read one") {

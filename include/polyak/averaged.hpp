@@ -154,7 +154,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   template <std::size_t I = only>
   SwapGuard<double> swap_in(detail::NotWritable, const auto&...);
   template <std::size_t I = only, class Get, class Set>
-    requires ReadableParameters<std::invoke_result_t<Get&>>
+    requires detail::Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>>
   [[nodiscard]] auto swap_in(Get get, Set set) {
     require_not_swapped();
     return averager<I>().swap_in(std::move(get), std::move(set));

@@ -158,10 +158,10 @@ class Average {
     return guard;
   }
   SwapGuard<shadow_type> swap_in(detail::NotWritable, const auto&...);
-  /// The same for weights that are got and set by value, as auto guard = swap_in(get, set): get() returns them, and
-  /// set(weights) takes them, now and from the guard. O(n), two copies of the weights.
+  /// The same for weights that are got and set by value, as auto guard = swap_in(get, set): get() returns them in
+  /// a vector, a matrix or a container of such, and set(weights) takes them, now and from the guard. O(n), two copies.
   template <class Get, class Set>
-    requires ReadableParameters<std::invoke_result_t<Get&>>
+    requires detail::Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>>
   [[nodiscard]] auto swap_in(Get get, Set set) {
     require_not_swapped();
     auto average = get();
