@@ -14,3 +14,21 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/polyak-config-version.cma
 install(FILES ${PROJECT_BINARY_DIR}/polyak-config.cmake ${PROJECT_BINARY_DIR}/polyak-config-version.cmake
               ${CMAKE_CURRENT_LIST_DIR}/PolyakDependencies.cmake
         DESTINATION ${package_dir})
+
+configure_file(${CMAKE_CURRENT_LIST_DIR}/polyak.pc.in ${PROJECT_BINARY_DIR}/polyak.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/polyak.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+
+# A package for Debian and Ubuntu: cpack -G DEB
+if(PROJECT_IS_TOP_LEVEL)
+  install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libpolyak-dev RENAME copyright)
+  set(CPACK_GENERATOR DEB)
+  set(CPACK_PACKAGE_NAME libpolyak-dev)
+  set(CPACK_PACKAGE_CONTACT "polyak maintainers")
+  set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+  set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE all)
+  set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS "libeigen3-dev (>= 3.4)")
+  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "nlohmann-json3-dev, libxxhash-dev")
+  include(CPack)
+endif()

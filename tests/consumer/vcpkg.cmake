@@ -1,0 +1,41 @@
+# cmake -D PORT=<cmake/vcpkg> -D ROOT=<folder> -P vcpkg.cmake: runs the portfile with what vcpkg's functions do here, since
+# vcpkg itself needs a network.
+file(REMOVE_RECURSE ${ROOT})
+set(CURRENT_PORT_DIR ${PORT})
+set(CURRENT_PACKAGES_DIR ${ROOT})
+
+function(vcpkg_cmake_configure)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "SOURCE_PATH" "OPTIONS")
+  execute_process(COMMAND ${CMAKE_COMMAND} -S ${arg_SOURCE_PATH} -B ${ROOT}/build ${arg_OPTIONS}
+                          -DCMAKE_INSTALL_PREFIX=${CURRENT_PACKAGES_DIR}
+                  OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+function(vcpkg_cmake_install)
+  execute_process(COMMAND ${CMAKE_COMMAND} --install ${ROOT}/build OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+function(vcpkg_cmake_config_fixup)  # from share/cmake/<name> to share/<name>, one folder nearer to the prefix
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "CONFIG_PATH" "")
+  set(to ${CURRENT_PACKAGES_DIR}/share/polyak)
+  file(RENAME ${CURRENT_PACKAGES_DIR}/${arg_CONFIG_PATH} ${to})
+  set(up "get_filename_component(_IMPORT_PREFIX \"\${_IMPORT_PREFIX}\" PATH)\n")
+  file(GLOB files ${to}/*.cmake)
+  foreach(file IN LISTS files)
+    file(READ ${file} text)
+    string(REPLACE "\${CMAKE_CURRENT_LIST_DIR}/../../../" "\${CMAKE_CURRENT_LIST_DIR}/../../" text "${text}")
+    string(REPLACE "${up}${up}${up}" "${up}${up}" text "${text}")
+    file(WRITE ${file} "${text}")
+  endforeach()
+endfunction()
+function(vcpkg_fixup_pkgconfig)
+endfunction()
+function(vcpkg_install_copyright)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "FILE_LIST")
+  file(COPY_FILE ${arg_FILE_LIST} ${CURRENT_PACKAGES_DIR}/share/polyak/copyright)
+endfunction()
+
+include(${PORT}/portfile.cmake)
+file(READ ${PORT}/vcpkg.json manifest)
+string(JSON version GET "${manifest}" version)
+if(NOT version STREQUAL VERSION)
+  message(FATAL_ERROR "vcpkg.json has version ${version}, polyak ${VERSION}")
+endif()
