@@ -20,6 +20,7 @@ install(FILES ${PROJECT_BINARY_DIR}/polyak.pc DESTINATION ${CMAKE_INSTALL_DATADI
 
 # A package for Debian and Ubuntu: cpack -G DEB
 if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)  # nothing that is installed has to be built
   install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libpolyak-dev RENAME copyright)
   set(CPACK_GENERATOR DEB)
   set(CPACK_PACKAGE_NAME libpolyak-dev)
