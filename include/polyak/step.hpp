@@ -689,9 +689,14 @@ class OptimizerLayer {
           alone,
           "polyak: step(params) is for an optimizer that has the gradient itself, with step(params) or step(), "
           "or callable as (params) or (), in an Averaged or a Lookahead; else it is step(params, grad)");
-      if constexpr (alone) return look(params, params, detail::OwnGradient{});
+      if constexpr (alone) {
+        return look(params, params, detail::OwnGradient{});
+      } else {
+        return false;
+      }
+    } else {
+      return false;
     }
-    return false;
   }
 
   /// The same along a gradient that is the mean over so many samples: an Accumulate further in weighs it by that

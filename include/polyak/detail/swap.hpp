@@ -121,8 +121,7 @@ class [[nodiscard]] SwapGuard {
   class Lock {
    public:
     Lock() noexcept {
-      while (busy_.test_and_set(std::memory_order_acquire)) {
-      }
+      while (busy_.test_and_set(std::memory_order_acquire)) continue;
     }
     Lock(const Lock&) = delete;
     Lock& operator=(const Lock&) = delete;
