@@ -30,7 +30,7 @@ int main() {
   for (int t = 0; t < 1500; ++t) {
     if (t == 500) {
       std::cout << "W1 moved by " << (layers.W1 - start.W1).norm() << " while frozen, ";
-      for (const std::size_t block : {0, 1}) opt.optimizer().set_frozen(block, false);
+      for (const std::size_t block : {0U, 1U}) opt.optimizer().set_frozen(block, false);
     }
     opt.step(layers.parameters(), network.gradient(layers, digits.train, batches.next()).parameters());
   }
