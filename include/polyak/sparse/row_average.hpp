@@ -44,8 +44,8 @@ concept IndexList = requires(const R& rows) {
 ///
 /// It belongs to one thread at a time: two calls at once, of which one is not const, are a race that may end the
 /// program, even if they name different rows. Where several threads move the rows of one table, hold a mutex around
-/// step and whatever reads. Or, which is faster (the target row_threads of bench/ tells by how much), give each thread a
-/// table of its own, with its RowAverage; the mean over all iterates of all threads is, for a TailAverage, exactly
+/// step and whatever reads. Or, which is faster (the target row_threads of bench/ tells by how much), give each thread
+/// a table of its own, with its RowAverage; the mean over all iterates of all threads is, for a TailAverage, exactly
 ///
 ///     (m * a.average(table_a) + n * b.average(table_b)) / (m + n)    with m = a.count(), n = b.count()
 ///
