@@ -583,7 +583,7 @@ class Trainer : public Subject {
         twin_(other.twin_),
         model_(other.model_->clone()),
         averages_(other.averages_),
-        weights_(other.trained_),
+        weights_(std::make_unique<Values<Scalar>>(other.trained_)),
         trained_(other.trained_) {}  // its guard and its snapshot stay with it
   Trainer(Trainer&&) = default;
 
@@ -597,7 +597,7 @@ class Trainer : public Subject {
     twin_ = moved->twin_;
     averages_ = moved->averages_;
     plan_ = moved->plan_;
-    weights_ = trained_ = moved->trained_;
+    weights_ = std::make_unique<Values<Scalar>>(trained_ = moved->trained_);
     return moved;
   }
   void assign(const Subject& subject) override {
@@ -608,7 +608,7 @@ class Trainer : public Subject {
     model_ = other->model_->clone();
     averages_ = other->averages_;
     plan_ = other->plan_;
-    if (!guard_) weights_ = trained_ = other->trained_;
+    if (!guard_) *weights_ = trained_ = other->trained_;
     snapshot_.reset();
     check();
   }
@@ -682,8 +682,8 @@ class Trainer : public Subject {
         model_(std::move(made.second)),
         averages_(std::apply([&](const auto&... each) { return Averages(ModelOf<decltype(each)>(each.second)...); },
                              averagers)),
-        weights_(values_from<Scalar>(input, plan.shape)),
-        trained_(weights_) {}
+        weights_(std::make_unique<Values<Scalar>>(values_from<Scalar>(input, plan.shape))),
+        trained_(*weights_) {}
 
   template <class Pair>
   using ModelOf = fuzz::ModelAverage<typename std::remove_cvref_t<Pair>::first_type::shadow_type>;
@@ -710,12 +710,12 @@ class Trainer : public Subject {
 
   [[nodiscard]] std::string state() const {
     const serialize::Bytes bytes = saved(object_);
-    return weights_.bytes() + std::string(bytes.begin(), bytes.end());
+    return weights_->bytes() + std::string(bytes.begin(), bytes.end());
   }
 
   /// Nothing but what the caller says may have changed.
   void check() {
-    require(weights_.same_bits(trained_) || guard_, "weights are those trained without averages");
+    require(weights_->same_bits(trained_) || guard_, "weights are those trained without averages");
     require(innermost(object_).steps() == innermost(twin_).steps(), "steps are those taken without averages");
     require(saved(object_.optimizer()) == saved(twin_), "the optimizer is as it is without averages");
     for_each_average([&](const auto& average, const auto& model) { require_as_modelled(average, model, plan_.shape); });
@@ -745,28 +745,28 @@ class Trainer : public Subject {
   void step_along(const Values<Scalar>& gradient) {
     if (guard_) {
       return require_refused_step(Result::bad_order, "no step while an average is swapped in",
-                                  [&] { return take_step(object_, weights_, gradient); });
+                                  [&] { return take_step(object_, *weights_, gradient); });
     }
-    const auto before = wide(weights_);
-    fuzz::Numbers<Scalar> expected = exact(weights_);
-    const bool taken = take_step(object_, weights_, gradient);
+    const auto before = wide(*weights_);
+    fuzz::Numbers<Scalar> expected = exact(*weights_);
+    const bool taken = take_step(object_, *weights_, gradient);
     require(take_step(twin_, trained_, gradient) == taken, "a step is taken with averages as without");
     require(model_->step(expected, exact(gradient)) == taken, "a step is taken as its source says");
-    const auto after = weights_.flat();
+    const auto after = weights_->flat();
     for (std::size_t i = 0; i < after.size(); ++i) {
       require(expected[i].admits(after[i]), [&] {
         return "weight " + std::to_string(i) + " is " + std::to_string(expected[i].value) + " up to " +
                std::to_string(expected[i].error) + ", got " + std::to_string(after[i]);
       });
     }
-    model_->observe(exact(weights_));
-    if (taken) std::apply([&](auto&... each) { (each.fold(before, wide(weights_)), ...); }, averages_);
+    model_->observe(exact(*weights_));
+    if (taken) std::apply([&](auto&... each) { (each.fold(before, wide(*weights_)), ...); }, averages_);
   }
 
   void step_with_gradient_of_other_size(Input& input) {
     const auto gradient = values_from<Scalar>(input, other_than(plan_.shape));
     const std::string before = state();
-    const Result outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+    const Result outcome = attempt([&] { return take_step(object_, *weights_, gradient); });
     require(outcome == Result::bad_argument || (guard_ && outcome == Result::bad_order),
             "a gradient has the size of the weights");
     require(state() == before, "a step that is refused changes nothing");
@@ -792,7 +792,7 @@ class Trainer : public Subject {
     if (!asks && !guard_) return step_along(gradient);
     const std::string before = state();
     fault = what;
-    const Result outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+    const Result outcome = attempt([&] { return take_step(object_, *weights_, gradient); });
     fault = Fault::none;
     const Result expected = what == Fault::throws ? Result::injected : Result::bad_argument;
     require(outcome == expected || (guard_ && outcome == Result::bad_order), "a schedule that fails fails the step");
@@ -806,8 +806,8 @@ class Trainer : public Subject {
       const auto& average = object_.template averager<at>();
       const std::string before = state();
       const Result outcome = attempt([&] {
-        const auto guard = weights_.visit([&](auto& w) { return object_.template swap_in<at>(w); });
-        require(shows(average, weights_), "the average stands in the place of the weights");
+        const auto guard = weights_->visit([&](auto& w) { return object_.template swap_in<at>(w); });
+        require(shows(average, *weights_), "the average stands in the place of the weights");
         throw Injected();
         return true;
       });
@@ -825,10 +825,10 @@ class Trainer : public Subject {
       if (!averaged.has_average()) return;
       const std::string before = state();
       {
-        const auto guard = weights_.visit([&](auto& w) { return averaged.swap_in(w); });
+        const auto guard = weights_->visit([&](auto& w) { return averaged.swap_in(w); });
         const std::string within = state();
-        require(shows(averaged.averager(), weights_), "the average stands in the place of the weights");
-        const Result outcome = attempt([&] { return take_step(object_, weights_, gradient); });
+        require(shows(averaged.averager(), *weights_), "the average stands in the place of the weights");
+        const Result outcome = attempt([&] { return take_step(object_, *weights_, gradient); });
         require(outcome == Result::bad_order, "no step while an average inside is swapped in");
         require(state() == within, "a step that is refused changes nothing");
       }
@@ -842,19 +842,19 @@ class Trainer : public Subject {
       const auto& average = object_.template averager<at>();
       const bool possible = average.has_average() && !guard_;
       const Result outcome = attempt([&] {
-        auto guard = weights_.visit([&](auto& w) { return object_.template swap_in<at>(w); });
+        auto guard = weights_->visit([&](auto& w) { return object_.template swap_in<at>(w); });
         guard_.emplace(std::move(guard));
         return true;
       });
       require(outcome == (possible ? Result::taken : Result::bad_order), "an average is swapped in once it is there");
-      if (possible) require(shows(average, weights_), "the average stands in the place of the weights");
+      if (possible) require(shows(average, *weights_), "the average stands in the place of the weights");
     });
   }
 
   void restore() {
     if (guard_) guard_->restore();
     guard_.reset();
-    require(weights_.same_bits(trained_), "the trained weights come back");
+    require(weights_->same_bits(trained_), "the trained weights come back");
   }
 
   void reset() {
@@ -889,7 +889,7 @@ class Trainer : public Subject {
 
   /// As a user may who starts from other weights.
   void rewrite_weights(Input& input) {
-    if (!guard_) weights_ = trained_ = values_from<Scalar>(input, plan_.shape);
+    if (!guard_) *weights_ = trained_ = values_from<Scalar>(input, plan_.shape);
   }
 
   void save() { snapshot_.emplace(Snapshot{saved(object_), twin_, model_->clone(), averages_, trained_, times_set_}); }
@@ -910,7 +910,7 @@ class Trainer : public Subject {
     twin_ = snapshot_->twin;
     model_ = snapshot_->model->clone();
     averages_ = snapshot_->averages;
-    weights_ = trained_ = snapshot_->trained;
+    *weights_ = trained_ = snapshot_->trained;
   }
 
   /// Made anew, by options that may differ.
@@ -954,7 +954,9 @@ class Trainer : public Subject {
   Averages averages_;
   std::optional<Snapshot> snapshot_;
   std::uint64_t times_set_ = 0;
-  Values<Scalar> weights_, trained_;  // with averages and without: the same, but while one is swapped in
+  // With averages and without: the same, but while one is swapped in. A guard asks those with where they are.
+  std::unique_ptr<Values<Scalar>> weights_;
+  Values<Scalar> trained_;
   std::optional<SwapGuard<Scalar>> guard_;
 };
 

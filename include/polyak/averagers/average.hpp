@@ -133,11 +133,11 @@ class Average {
   }
   void copy_average_to(detail::NotWritable, const auto&...) const;
 
-  /// Memory that `params` only refer to, as a ParameterSet, a view or a Map does, must stay where it is; vectors and
-  /// matrices, and containers of them, must outlive the guard and are asked again where they are. Puts the average in
-  /// their place until the guard is restored or leaves scope; the trained bits are kept aside and put back as they
-  /// were. Meanwhile update and step throw, and so does swap_in of any average on these weights: std::logic_error
-  /// before anything is written. O(n).
+  /// `params` must outlive the guard and not be moved, which it cannot know: vectors and matrices, and containers of
+  /// them, are asked again where they lie when it puts back; memory that others, as a ParameterSet, a view or a Map,
+  /// refer to must stay where it is. Puts the average in their place until the guard is restored or leaves scope; the
+  /// trained bits are kept aside and put back as they were. Meanwhile update and step throw, and so does swap_in of any
+  /// average on these weights: std::logic_error before anything is written. O(n).
   template <Parameters P>
   [[nodiscard]] SwapGuard<scalar_of<P>> swap_in(P&& params) {
     require_not_swapped();
