@@ -88,6 +88,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   static constexpr std::string_view name = "polyak::Averaged";
   using hands_on_to = Optimizer;
 
+  /// Averagers whose shadow is the default get one for the scalar of the optimizer.
   explicit Averaged(Optimizer trainer, Averagers... averagers)
       : Averaged::Wrapper(std::move(trainer)),
         averagers_(detail::fit<detail::fitted_t<Averagers, Optimizer>>(std::move(averagers))...) {}
@@ -106,8 +107,8 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
     return std::apply(begin_and_advance, averagers_);
   }
 
-  // One averager is meant where there is one; where there are several, its index must be named: average<1>().
-
+  /// As the averager offers it. One is meant where there is one; of several, its index must be named: average<1>().
+  ///@{
   template <std::size_t I = only>
   [[nodiscard]] auto& averager() noexcept {
     return std::get<pick<I>()>(averagers_);
@@ -159,6 +160,7 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
     require_not_swapped();
     return averager<I>().swap_in(std::move(get), std::move(set));
   }
+  ///@}
 
   /// Throws std::logic_error while one of the averages, nested ones included, stands in the place of the weights.
   void require_not_swapped() const {

@@ -28,36 +28,42 @@ concept Schedule = std::copy_constructible<F> && std::regular_invocable<const F&
 
 /// Rows and columns of a block of parameters: a matrix, or a vector as a column.
 struct BlockShape {
-  std::size_t rows = 0;
-  std::size_t cols = 0;
-  bool row_major = false;
+  std::size_t rows = 0;    ///< n, of a vector
+  std::size_t cols = 0;    ///< 1, of a vector
+  bool row_major = false;  ///< the order in memory
 
+  /// Coordinates.
   [[nodiscard]] constexpr std::size_t size() const noexcept { return rows * cols; }
+  /// Whether its order in memory matters.
   [[nodiscard]] constexpr bool is_matrix() const noexcept { return rows > 1 && cols > 1; }
-  bool operator==(const BlockShape&) const = default;
+  bool operator==(const BlockShape&) const = default;  ///< in the same order too
 };
 
 /// One block of parameters in one step: where its weights and their gradient lie, in what shape, and how many
 /// coordinates of the whole vector come before it. A frozen block has no gradient: null.
 struct BlockRef {
-  void* params = nullptr;
-  const void* grad = nullptr;
-  BlockShape shape;
-  std::size_t offset = 0;
+  void* params = nullptr;      ///< of the scalar that the step is made for
+  const void* grad = nullptr;  ///< as many of the same scalar
+  BlockShape shape;            ///< of both
+  std::size_t offset = 0;      ///< of params[0] in the whole vector
 };
 
 /// The blocks of a parameter vector, in order: one for an Eigen object, one for each layer's weights or biases in a
 /// set.
 class Layout {
  public:
+  /// Refers to `count` blocks, which must outlive it.
   Layout(const BlockRef* first, std::size_t count) noexcept
       : first_(first), count_(count), size_(count == 0 ? 0 : first[count - 1].offset + first[count - 1].shape.size()) {}
 
   /// Coordinates in all.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// The number of blocks, and block i of them.
+  ///@{
   [[nodiscard]] std::size_t blocks() const noexcept { return count_; }
   [[nodiscard]] const BlockRef& block(std::size_t i) const noexcept { return first_[i]; }
   [[nodiscard]] const BlockShape& shape(std::size_t i) const noexcept { return first_[i].shape; }
+  ///@}
 
  private:
   const BlockRef* first_;
@@ -70,11 +76,12 @@ class Layout {
 /// way: grad[i] and grad + n.
 template <FloatingPoint Scalar, class Grad = const Scalar*>
 struct Slice {
-  std::size_t block;   ///< index of the block in the set
-  std::size_t offset;  ///< of params[0] in the whole vector
-  std::span<Scalar> params;
-  Grad grad;
+  std::size_t block;         ///< index of the block in the set
+  std::size_t offset;        ///< of params[0] in the whole vector
+  std::span<Scalar> params;  ///< its weights
+  Grad grad;                 ///< their gradient
 
+  /// n coordinates of it, from `from` on.
   [[nodiscard]] Slice sub(std::size_t from, std::size_t n) const noexcept {
     const auto grad_from = [&]() -> Grad {
       if constexpr (std::is_pointer_v<Grad>) {

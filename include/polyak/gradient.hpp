@@ -171,8 +171,11 @@ class BlockList {
     detail::require_indexable(offset, who);
   }
 
+  /// The blocks, as read last.
+  ///@{
   [[nodiscard]] BlockRef* data() noexcept { return blocks_.data(); }
   [[nodiscard]] std::size_t size() const noexcept { return blocks_.size(); }
+  ///@}
 
   /// Throws std::invalid_argument if a block of parameters overlaps another, or the gradient of another.
   void require_apart(std::size_t size_of_scalar, std::string_view who) {

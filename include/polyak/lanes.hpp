@@ -33,9 +33,10 @@ namespace polyak::lanes {
 /// The N coordinates from `first` on.
 template <std::size_t N>
 struct At {
-  static constexpr std::size_t count = N;
-  std::size_t first;
+  static constexpr std::size_t count = N;  ///< coordinates
+  std::size_t first;                       ///< their first index
 
+  /// The index of one.
   constexpr operator std::size_t() const noexcept
     requires(N == 1)
   {
@@ -60,6 +61,7 @@ inline constexpr std::size_t width = (std::min)({[] {
 /// That of a kernel: its own, or one.
 template <class Kernel>
 inline constexpr std::size_t width_of = 1;
+/// That of a kernel which names it.
 template <class Kernel>
   requires requires { Kernel::width; }
 inline constexpr std::size_t width_of<Kernel> = Kernel::width;
@@ -67,12 +69,15 @@ inline constexpr std::size_t width_of<Kernel> = Kernel::width;
 /// N numbers, or for N = 1 just one.
 template <class T, std::size_t N>
 using Packet = typename detail::VectorOf<T, N>::type;
+/// The scalar of a packet, how many there are, and Eigen's type for as many.
+///@{
 template <class V>
 using lane_t = typename detail::LaneOf<V>::type;
 template <class V>
 inline constexpr std::size_t count_of = sizeof(V) / sizeof(lane_t<V>);
 template <class V>
 using eigen_packet_t = typename Eigen::internal::find_best_packet<lane_t<V>, int{count_of<V>}>::type;
+///@}
 
 /// x in all lanes.
 template <class V>
@@ -97,10 +102,10 @@ template <class To, class V>
   }
 }
 
+/// The bits of float or double as unsigned integers, and back.
+///@{
 template <class T>
 using bits_t = std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t>;
-
-/// The bits of float or double as unsigned integers, and back.
 template <class V>
 [[gnu::always_inline]] inline auto bits(V x) noexcept {
   return detail::same_bits<Packet<bits_t<lane_t<V>>, count_of<V>>>(x);
@@ -109,6 +114,7 @@ template <class V, class Bits>
 [[gnu::always_inline]] inline V from_bits(Bits bits) noexcept {
   return detail::same_bits<V>(bits);
 }
+///@}
 
 /// Numbers from memory, in another scalar where To is named, or from what stands for memory and has load<To>(at).
 template <class To = void, class From, std::size_t N>

@@ -195,10 +195,13 @@ class ParameterSet {
     }
   }
 
+  /// The blocks, as of an array.
+  ///@{
   [[nodiscard]] static constexpr std::size_t size() noexcept { return N; }
   [[nodiscard]] const detail::Block<Element>& operator[](std::size_t i) const noexcept { return blocks_[i]; }
   [[nodiscard]] auto begin() const noexcept { return blocks_.begin(); }
   [[nodiscard]] auto end() const noexcept { return blocks_.end(); }
+  ///@}
 
   /// A set of blocks of the same shapes that lie one after the other from `data` on.
   template <class Other>
@@ -304,6 +307,7 @@ template <class T>
 concept Parameters = ReadableParameters<T> && !std::is_const_v<detail::element_t<T>> &&
                      (detail::OutlivesCall<T> || detail::RefersToBlocks<T>);
 
+/// The scalar that parameters are held in.
 template <ReadableParameters T>
 using scalar_of = std::remove_const_t<detail::element_t<T>>;
 

@@ -48,6 +48,8 @@ class Published {
   /// nothing, and may only be assigned to or destroyed.
   class [[nodiscard]] Snapshot {
    public:
+    /// Holds the same publication.
+    ///@{
     Snapshot(const Snapshot& other) noexcept : buffer_(other.buffer_) {
       if (buffer_) ++buffer_->holders;
     }
@@ -56,6 +58,7 @@ class Published {
       std::swap(buffer_, other.buffer_);
       return *this;
     }
+    ///@}
     ~Snapshot() {
       if (buffer_ && --buffer_->holders == 0) delete buffer_;
     }

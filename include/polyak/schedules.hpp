@@ -22,9 +22,11 @@ namespace polyak {
 /// step, with the number of steps already taken; what it gives is checked before anything is written.
 class Hyperparameter : public detail::NumberOrFunction<std::uint64_t> {
  public:
+  /// The same in every step.
   template <detail::Number T>
   Hyperparameter(T number) : NumberOrFunction(static_cast<double>(number)) {}
 
+  /// Throws std::invalid_argument on a std::function that holds none.
   template <class F>
     requires(!std::same_as<F, Hyperparameter> && Schedule<F>)
   Hyperparameter(F schedule)
@@ -48,6 +50,7 @@ struct ConstantOptions {
 struct Constant : detail::FromOptions<Constant, ConstantOptions> {
   static constexpr std::string_view name = "polyak::Constant";
 
+  /// Throws std::invalid_argument on a value out of its range.
   explicit Constant(double value) : FromOptions(ConstantOptions{value}) {}
   [[nodiscard]] double operator()(std::uint64_t) const noexcept { return options_.value; }
 };
@@ -112,7 +115,8 @@ struct StepDecay : detail::FromOptions<StepDecay, StepDecayOptions> {
   using FromOptions::FromOptions;
 
   [[nodiscard]] double operator()(std::uint64_t t) const noexcept {
-    return options_.initial * std::pow(options_.factor, static_cast<double>(t / options_.period));
+    const std::uint64_t drops = t / options_.period;
+    return options_.initial * std::pow(options_.factor, static_cast<double>(drops));
   }
 };
 
@@ -214,14 +218,15 @@ struct LinearCycle : detail::FromOptions<LinearCycle, LinearCycleOptions> {
   }
 };
 
+/// How the rate goes from the one value to the other.
 enum class AnnealShape { cosine, linear };
 
 struct SwaAnnealOptions {
-  Hyperparameter before = 0.01;    ///< the rate up to `start`
-  std::uint64_t start = 0;         ///< the step at which annealing begins
-  std::uint64_t anneal_steps = 0;  ///< A: 0 jumps to the target
-  double target = 0.05;            ///< η_swa in [0, ∞), kept once annealing is over
-  AnnealShape shape = AnnealShape::cosine;
+  Hyperparameter before = 0.01;             ///< the rate up to `start`
+  std::uint64_t start = 0;                  ///< the step at which annealing begins
+  std::uint64_t anneal_steps = 0;           ///< A: 0 jumps to the target
+  double target = 0.05;                     ///< η_swa in [0, ∞), kept once annealing is over
+  AnnealShape shape = AnnealShape::cosine;  ///< of the way to the target
 
   void for_each_option(const auto& visit) const {
     visit("before", before, detail::nonnegative);

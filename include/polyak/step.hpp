@@ -33,9 +33,10 @@ namespace polyak {
 /// What wrappers do to a gradient on its way to the optimizer: g ↦ clamp(scale · g, −limit, limit). Closed under
 /// composition.
 struct GradFilter {
-  double scale = 1;
-  double limit = std::numeric_limits<double>::infinity();
+  double scale = 1;                                        ///< before it is clamped
+  double limit = std::numeric_limits<double>::infinity();  ///< ≥ 0
 
+  /// Whether it is more than g ↦ g.
   [[nodiscard]] bool changes() const noexcept { return scale != 1 || limit != std::numeric_limits<double>::infinity(); }
 };
 
@@ -78,15 +79,21 @@ class StepView : public Layout {
  public:
   using scalar_type = Scalar;
 
+  /// Of one block, or of a list of them, which must outlive it.
+  ///@{
   explicit StepView(const BlockRef& only) noexcept : Layout(&only, 1), list_(nullptr) {}
   explicit StepView(BlockList& list) noexcept : Layout(list.data(), list.size()), list_(&list) {}
+  ///@}
   /// The step along another gradient, flat, or its own where that is null.
   template <bool FiltersBefore>
   StepView(const StepView<Scalar, FiltersBefore>& step, const GradFilter& filter, const Scalar* gradient) noexcept
       : Layout(step), list_(step.list_), filter_(filter), gradient_(gradient) {}
 
+  /// What the gradient still goes through, and where it is another than the caller's.
+  ///@{
   [[nodiscard]] const GradFilter& filter() const noexcept { return filter_; }
   [[nodiscard]] const Scalar* gradient() const noexcept { return gradient_; }
+  ///@}
 
   /// Calls f with every block that has a gradient as a Slice, in order, its gradient as the wrappers further out have
   /// left it.

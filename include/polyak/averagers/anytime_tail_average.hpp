@@ -29,7 +29,7 @@ struct AnytimeTailAverageOptions {
 struct AnytimeGain {
   using Options = AnytimeTailAverageOptions;
   struct State {
-    double squares = 1;
+    double squares = 1;  ///< q_{k−1}
 
     template <class Archive>
     void serialize(Archive& archive, unsigned int) {

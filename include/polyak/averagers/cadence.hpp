@@ -11,9 +11,10 @@ namespace polyak {
 
 /// Which steps fold: t ≥ max(start, 1) with t − start a multiple of every.
 struct Cadence {
-  std::uint64_t start = 0;
-  std::uint64_t every = 1;
+  std::uint64_t start = 0;  ///< in steps
+  std::uint64_t every = 1;  ///< ≥ 1, in steps
 
+  /// The first step that folds.
   [[nodiscard]] std::uint64_t first() const noexcept { return start > 0 ? start : every; }
 };
 

@@ -32,7 +32,7 @@ struct Compensated {
   static_assert(std::same_as<Residue, std::int16_t> || std::same_as<Residue, std::int8_t>,
                 "polyak::Compensated: the residue is a std::int16_t or a std::int8_t");
   using scalar_type = Scalar;
-  using residue_type = Residue;
+  using residue_type = Residue;  ///< std::int16_t, or std::int8_t
 };
 
 namespace detail {

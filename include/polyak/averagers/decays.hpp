@@ -30,9 +30,11 @@ concept ComplementedDecay =
 /// 1 − β in [0, 1], where every is the number of steps from one fold to the next.
 class Decay : public detail::NumberOrFunction<std::uint64_t, std::uint64_t> {
  public:
+  /// The same β in every fold.
   template <detail::Number T>
   Decay(T beta) : NumberOrFunction(static_cast<double>(beta)) {}
 
+  /// Throws std::invalid_argument on a std::function that holds none.
   template <class F>
     requires(!std::same_as<F, Decay> && (Schedule<F> || ComplementedDecay<F>))
   Decay(F beta)

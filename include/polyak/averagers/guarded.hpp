@@ -34,7 +34,7 @@ template <FloatingPoint Shadow, FloatingPoint Scalar>
 }  // namespace detail
 
 struct GuardedOptions {
-  NonFinite non_finite = NonFinite::skip;
+  NonFinite non_finite = NonFinite::skip;  ///< what becomes of a fold that would spoil the average
 };
 
 /// A Guardable averager can tell beforehand whether a fold leaves its shadow finite: any averager of the library.
@@ -88,18 +88,20 @@ class Guarded : private Averager {
   Guarded()
     requires std::default_initializable<Averager>
       : Guarded(Averager()) {}
+  /// Around an averager, which may be in use.
   explicit Guarded(Averager averager, GuardedOptions rule = {})
       : Averager(std::move(averager)), options_(rule), all_small_(!in_use()) {}
   /// The same with another shadow, not in use.
   template <class Other>
   explicit Guarded(const Guarded<Other>& other) : Averager(other.options()), options_(other.guard()) {}
 
-  // What the averager tells of itself; nothing by which its average moves without the guard.
+  /// What the averager tells of itself; nothing by which its average moves without the guard.
   using Averager::average, Averager::average_as, Averager::average_block, Averager::average_or,
       Averager::copy_average_to, Averager::swap_in;
   using Averager::count, Averager::effective_sample_size, Averager::mean_age, Averager::start_mass, Averager::steps;
   using Averager::has_average, Averager::in_use, Averager::options, Averager::require_not_swapped;
 
+  /// As constructed.
   [[nodiscard]] const GuardedOptions& guard() const noexcept { return options_; }
   /// Folds that were left out.
   [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
@@ -169,6 +171,7 @@ class Guarded : private Averager {
     detail::serialize_members<Archive>(serialize_state, skipped_, all_small_);
   }
 
+  /// Looks at the weights before they move, where those are folded too.
   template <class View>
   [[nodiscard]] Fold begin_fold(const View& view) {
     finding_ = {};
@@ -264,9 +267,12 @@ class Guarded<Averager>::Fold : private Averager::Fold {
     });
   }
 
+  /// Whether there is something to guard in this step, whether the fold is good, and the fold without its guard.
+  ///@{
   [[nodiscard]] bool looking() const noexcept { return guarded_->guards() && this->due(); }
   [[nodiscard]] bool accepts() const noexcept { return guarded_->finding_.rule.empty(); }
   [[nodiscard]] const Inner& accepted() const noexcept { return *this; }
+  ///@}
 
   void commit(Outcome& outcome) const noexcept {
     if (!looking() || accepts()) {

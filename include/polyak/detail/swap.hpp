@@ -38,7 +38,7 @@ class SwapFlag {
 
   SwapFlag() = default;
   SwapFlag(const SwapFlag&) noexcept {}
-  SwapFlag& operator=(const SwapFlag&) noexcept { return *this; }
+  SwapFlag& operator=(const SwapFlag&) noexcept { return *this; }  // NOLINT(bugprone-unhandled-self-assignment)
   SwapFlag(SwapFlag&& other) noexcept { *this = std::move(other); }
   SwapFlag& operator=(SwapFlag&& other) noexcept {
     if (get() || !other.get()) return *this;

@@ -41,7 +41,7 @@ namespace polyak {
 /// An argument of load: the objects go on with the options and parts that they have, and what is other in the file is
 /// told, a sentence each.
 struct OtherOptions {
-  std::vector<std::string> differences;
+  std::vector<std::string> differences;  ///< of the last load
 };
 
 namespace detail {
@@ -269,6 +269,7 @@ void load_all(const std::filesystem::path& path, OtherOptions* other, Objects&&.
 /// moment the process is killed or the machine stops, `path` is the old file or the new one. A link is followed;
 /// permissions of the old file are kept.
 ///
+/// @param path the file, whose folder there is
 /// @param objects parameters of any kind and Eigen expressions, which are evaluated; classes with serialize (all of
 /// polyak's); numbers, enums, bool, arrays of whole numbers, texts, generators of random numbers. Each is named, or
 /// without a name "weights", "weights_2", … if it is parameters, else "state", "state_2", … A long double is kept as 16
@@ -334,7 +335,7 @@ void load(const std::filesystem::path& path, OtherOptions& other, Objects&&... o
 
 /// A tensor of a file, or a text beside them.
 struct EntryInfo {
-  std::string name;
+  std::string name;                ///< as saved
   std::string dtype;               ///< as the format names it: "F32"; "text" of a text
   std::vector<std::size_t> shape;  ///< none of a text
   std::string text;                ///< that of a text

@@ -11,8 +11,8 @@ namespace polyak {
 /// What is saved or loaded, and under which name.
 template <class T>
 struct Named {
-  std::string name;
-  T object;  ///< a reference, or what was handed over as a temporary
+  std::string name;  ///< in the file
+  T object;          ///< a reference, or what was handed over as a temporary
 };
 
 /// named("weights", theta): refers to theta, which must outlive the call it is made for.

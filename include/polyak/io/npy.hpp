@@ -31,7 +31,7 @@ namespace polyak {
 struct NpyInfo {
   std::string dtype;               ///< "<f8"
   std::vector<std::size_t> shape;  ///< as NumPy has it
-  bool fortran_order = false;
+  bool fortran_order = false;      ///< column by column
 };
 
 namespace detail {

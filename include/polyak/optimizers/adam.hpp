@@ -105,8 +105,8 @@ struct AdamRule : PlainRule<Scalar> {
 
 }  // namespace detail
 
-using AdamOptions = detail::AdamOptionsOf<false>;
-using AdamWOptions = detail::AdamOptionsOf<true>;
+using AdamOptions = detail::AdamOptionsOf<false>;  ///< the options of Adam
+using AdamWOptions = detail::AdamOptionsOf<true>;  ///< the options of AdamW
 
 /// Adam as torch.optim.Adam defines it (Kingma & Ba 2015):
 ///

@@ -25,8 +25,11 @@ struct SgdOptions {
   bool decoupled_weight_decay = false;    ///< shrinks θ by 1 − ηλ instead, past the momentum
   std::vector<BlockOptions> blocks = {};  ///< empty, or one for each block of the parameter set
 
+  /// What nesterov asks of the two.
+  ///@{
   static constexpr detail::Range dampening_of_nesterov{"must be 0 with nesterov", 0, 0};
   static constexpr detail::Range momentum_of_nesterov{"must be > 0 with nesterov", 0, detail::nonnegative.high, true};
+  ///@}
 
   void for_each_option(const auto& visit) const {
     visit("learning_rate", learning_rate, detail::nonnegative);

@@ -58,6 +58,7 @@ class RowAverage : public detail::LagGains<Averager> {
   static constexpr std::string_view name = "polyak::RowAverage";
 
  public:
+  /// The table of averages.
   using Matrix = Eigen::Matrix<Shadow, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
   /// For tables of the size of this one. O(table).

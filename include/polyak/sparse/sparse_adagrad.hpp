@@ -61,6 +61,7 @@ struct SparseAdagradRule {
 /// on G. All else is as in SparseSgd. Costs d k Scalars of memory more.
 template <class Averager = TailAverage<>, class Scalar = double>
 struct SparseAdagrad : detail::SparseLinear<detail::SparseAdagradRule, Averager, Scalar> {
+  /// Throws std::invalid_argument that names an option out of its range, and on an averager in use. O(features).
   explicit SparseAdagrad(SparseAdagradOptions options, const Averager& averager = {})
       : SparseAdagrad::SparseLinear(std::move(options), averager) {}
 };

@@ -53,11 +53,12 @@ template <class Rule, class Averager, class Scalar>
 class SparseLinear : public LagGains<Averager> {
  public:
   using scalar_type = Scalar;
-  using averager_type = Averager;
+  using averager_type = Averager;  ///< whose gains fold the weights
   using Options = typename Rule::Options;
-  using Matrix = typename LaggedRows<Scalar>::Matrix;
-  using Vector = Eigen::Matrix<double, Eigen::Dynamic, 1, Eigen::ColMajor>;
+  using Matrix = typename LaggedRows<Scalar>::Matrix;                        ///< features × outputs
+  using Vector = Eigen::Matrix<double, Eigen::Dynamic, 1, Eigen::ColMajor>;  ///< outputs
 
+  /// The averager lends its gains and must not be in use.
   SparseLinear(Options options, const Averager& averager)
       : LagGains<Averager>(averager, Rule::name), rule_{std::move(options)} {
     const Options& o = rule_.options;
@@ -87,6 +88,7 @@ class SparseLinear : public LagGains<Averager> {
     predict_average(x, std::span(&score, 1));
     return score;
   }
+  /// The scores of all outputs by the averaged weights, likewise.
   template <class X, ParametersOf<double> Scores>
   void predict_average(const X& x, Scores&& into) const {
     const std::span<double> scores = flat(into, Rule::name);
@@ -146,6 +148,7 @@ class SparseLinear : public LagGains<Averager> {
   }
   /// The intercepts, one for each output.
   [[nodiscard]] const Vector& intercept() const noexcept { return intercept_; }
+  /// Their average. Throws std::logic_error before the first fold.
   [[nodiscard]] const Vector& average_intercept() const {
     this->require_average(Rule::name);
     return average_intercept_;

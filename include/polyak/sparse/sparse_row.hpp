@@ -26,8 +26,8 @@ namespace polyak {
 template <std::integral Index, class Value>
   requires(!std::same_as<Index, bool> && (std::same_as<Value, float> || std::same_as<Value, double>))
 struct SparseRow {
-  std::span<const Index> indices;
-  std::span<const Value> values;
+  std::span<const Index> indices;  ///< from 0 on
+  std::span<const Value> values;   ///< as many
 };
 
 template <class Indices, class Values>

@@ -61,6 +61,7 @@ struct SparseSgdRule {
 /// averager in use.
 template <class Averager = TailAverage<>, class Scalar = double>
 struct SparseSgd : detail::SparseLinear<detail::SparseSgdRule, Averager, Scalar> {
+  /// Throws std::invalid_argument that names an option out of its range, and on an averager in use. O(features).
   explicit SparseSgd(SparseSgdOptions options, const Averager& averager = {})
       : SparseSgd::SparseLinear(std::move(options), averager) {}
 };

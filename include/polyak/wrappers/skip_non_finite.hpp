@@ -26,6 +26,7 @@ class SkipNonFinite : public detail::GradientWrapper<SkipNonFinite<Optimizer>, O
  public:
   static constexpr std::string_view name = "polyak::SkipNonFinite";
 
+  /// Around any optimizer.
   explicit SkipNonFinite(Optimizer trainer) : SkipNonFinite::GradientWrapper(std::move(trainer), {}) {}
 
   /// Gradients that were skipped.
