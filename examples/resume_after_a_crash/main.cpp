@@ -1,11 +1,12 @@
-// Training that is interrupted at any step goes on from its last checkpoint, and ends with the same bits.
+// Run it twice: the first run dies in step 437, the second goes on from the last checkpoint and ends with the bits of a
+// run that nothing stopped.
 
 #include <polyak/io/checkpoint.hpp>
 #include <polyak/polyak.hpp>
 
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
-#include <stdexcept>
 
 #include "common/data_sets.hpp"
 #include "common/softmax_regression.hpp"
@@ -18,9 +19,9 @@ Eigen::VectorXf train(const examples::Dataset& data, const std::filesystem::path
   polyak::Averaged opt{polyak::AdamW<float>{}, polyak::Ema{{.decay = 0.99}}};
   int step = 0;
   if (exists(file)) polyak::load(file, named("weights", theta), named("opt", opt), named("step", step));
-  std::cout << "from step " << step << " on\n";
+  std::cout << "from step " << step << " on" << std::endl;
   while (step < 1000) {
-    if (step == crash_at) throw std::runtime_error("the power is gone");
+    if (step == crash_at) std::cerr << "the power is gone\n", std::_Exit(3);  // nothing is flushed or destroyed
     opt.step(theta, model.gradient(theta, std::vector<Eigen::Index>{step % data.samples()}));
     if (++step % 100 == 0) polyak::save(file, named("weights", theta), named("opt", opt), named("step", step));
   }
@@ -29,12 +30,9 @@ Eigen::VectorXf train(const examples::Dataset& data, const std::filesystem::path
 
 int main() {
   const examples::TrainTest digits = examples::load_digits();
-  std::filesystem::remove("unbroken.safetensors"), std::filesystem::remove("run.safetensors");
+  const bool first_run = !std::filesystem::exists("run.safetensors");
+  const Eigen::VectorXf resumed = train(digits.train, "run.safetensors", first_run ? 437 : -1);
   const Eigen::VectorXf unbroken = train(digits.train, "unbroken.safetensors");
-  try {
-    train(digits.train, "run.safetensors", 437);
-  } catch (const std::runtime_error&) {
-  }
-  const bool same = train(digits.train, "run.safetensors") == unbroken;
-  std::cout << (same ? "the same bits as without a crash\n" : "other bits than without a crash\n");
+  std::filesystem::remove("run.safetensors"), std::filesystem::remove("unbroken.safetensors");
+  std::cout << (resumed == unbroken ? "the same bits as without a crash\n" : "other bits than without a crash\n");
 }
