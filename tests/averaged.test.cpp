@@ -490,6 +490,11 @@ TEST_CASE("an average is swapped in for weights that are got and set by value") 
   auto weights = net.get();
   opt.step(weights, weights);
   net.set(weights);
+  net.fails = true;
+  CHECK_THROWS_AS(opt.swap_in(get, set), std::runtime_error);
+  net.fails = false;
+  CHECK(net.get() == last);
+  opt.averager().require_not_swapped();
   {
     auto guard = opt.swap_in(get, set);
     CHECK(net.get() == mean);

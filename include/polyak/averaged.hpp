@@ -77,10 +77,10 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   using Fitted = std::conditional_t<sizeof...(Averagers) == 0, std::tuple<detail::fitted_t<Ema<>, Optimizer>>,
                                     std::tuple<detail::fitted_t<Averagers, Optimizer>...>>;
   static constexpr bool averagers_are = (AveragerLike<Averagers> && ...);  // of a concept GCC would list the parts
-  static_assert(
-      averagers_are,
-      "polyak: an AveragerLike type has begin_fold(step), which returns a fold, average() and has_average(); a fold is "
-      "at(offset) or after(offset, weights), and commit(outcome), none of which throws");
+  static_assert(averagers_are,
+                "polyak: the optimizer comes first, as in Averaged{Sgd{}, Ema{}}; an AveragerLike type has "
+                "begin_fold(step), which returns a fold, average() and has_average(); a fold is "
+                "at(offset) or after(offset, weights), and commit(outcome), none of which throws");
   static constexpr std::size_t n_averagers = std::tuple_size_v<Fitted>;
   static constexpr std::size_t only = static_cast<std::size_t>(-1);
 

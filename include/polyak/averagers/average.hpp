@@ -159,7 +159,8 @@ class Average {
   }
   SwapGuard<shadow_type> swap_in(detail::NotWritable, const auto&...);
   /// The same for weights that are got and set by value, as auto guard = swap_in(get, set): get() returns them in
-  /// a vector, a matrix or a container of such, and set(weights) takes them, now and from the guard. O(n), two copies.
+  /// a vector, a matrix or a container of such, and set(weights) takes them, now and from the guard. Where it throws
+  /// now, nothing is swapped in. O(n), two copies.
   template <class Get, class Set>
     requires detail::Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>>
   [[nodiscard]] auto swap_in(Get get, Set set) {
@@ -167,7 +168,12 @@ class Average {
     auto average = get();
     SetGuard guard(average, set, swapped_);
     copy_average_to(average);
-    set(std::as_const(average));
+    try {
+      set(std::as_const(average));
+    } catch (...) {
+      guard.release();
+      throw;
+    }
     return guard;
   }
 

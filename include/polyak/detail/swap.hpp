@@ -179,8 +179,10 @@ class [[nodiscard]] SetGuard {
 
   void restore() {
     if (swap_) swap_->set(std::as_const(swap_->trained));
-    swap_.reset();
+    release();
   }
+  /// Puts nothing back.
+  void release() noexcept { swap_.reset(); }
 
  private:
   struct Swap {
