@@ -11,6 +11,7 @@ set(floors
     "step.hpp"
     "optimizers/|averagers/|wrappers/"
     "averaged.hpp|published.hpp|sparse/"
+    "schedule_free.hpp"
     "polyak.hpp|io/")
 
 # The number of the floor of a header, and the name of its place there.

@@ -23,6 +23,9 @@ RECURRING = [
     (r"double operator\(\)\(std::uint64_t ?t?\)", "The value in step t, from 0 on, by the formula above. O(1)."),
     (r"double complement\(", "1 − β in fold k + 1, without cancellation, for folds that are `every` steps apart."),
     (r"explicit \w+\(\w*Options \w+( = \{\})?\)", "Throws std::invalid_argument naming an option out of range."),
+    (r"void set_rate\(double", "The learning rate of the next step, for a gain that depends on it."),
+    (r"auto average_or\(|void copy_average_to\(|auto swap_in\(|auto& average\(\)", "As the averager offers it."),
+    (r"auto& averager\(\)", "The averager, by its index where there are several."),
     (r"bool has_average\(\)", "Whether there is an average to read."),
     (r"double (weight_decay|momentum)\(\) const", "That of the next step; see learning_rate()."),
     (r"void set_(learning_rate|weight_decay|momentum)\(", "From the next step on; see learning_rate()."),
@@ -44,7 +47,7 @@ RECURRING = [
     (r"static void serialize_state\(", "Names what is saved."),
 ]
 # What users call of these is theirs, though the classes are not; all else in namespace detail is left out.
-BASES = r"(class|struct) (Coordinatewise|StatefulWrapper|GradientWrapper|LagGains|SparseLinear)\b"
+BASES = r"(class|struct) (Coordinatewise|StatefulWrapper|GradientWrapper|LagGains|SparseLinear|ReadsAverages)\b"
 DETAIL = r"namespace (polyak::)?detail\b"
 NOT_FOR_USERS = re.compile(r"\(detail::Not[A-Z]\w*\b|^\s*friend typename")
 HEAD = re.compile(r"\s*(template\b|requires\b|\[\[[^\]]*\]\]\s*$)")

@@ -44,6 +44,8 @@ int main() {
   write("PolynomialAverage", {{"eta = 0", weights_of(PolynomialAverage{{.eta = 0}})},
                               {"eta = 3", weights_of(PolynomialAverage{})},
                               {"eta = 16", weights_of(PolynomialAverage{{.eta = 16}})}});
+  write("RateWeightedAverage", {{"step power = 0", weights_of(RateWeightedAverage{})},
+                                {"step power = 2", weights_of(RateWeightedAverage{{.step_power = 2}})}});
   write("PowerEma", {{"relative width = 0.10", weights_of(PowerEma{})},
                      {"relative width = 0.20", weights_of(PowerEma{{.relative_width = 0.20}})}});
   write("Ema", {{"decay = 0.9", weights_of(Ema{{.decay = 0.9}})},

@@ -60,6 +60,74 @@ struct InOrder {
   Outcome outcome;
 };
 
+/// The averages of an optimizer that has averager<I>(): as the averager offers them. One is meant where there is one;
+/// of several, its index must be named: average<1>().
+template <class Derived>
+class ReadsAverages {
+  static constexpr std::size_t the_only = static_cast<std::size_t>(-1);
+
+ public:
+  template <std::size_t I = the_only>
+  [[nodiscard]] const auto& average() const {
+    return self().template averager<I>().average();
+  }
+  /// The average in another scalar, such as that of the weights, by value: average_as<float>().
+  template <FloatingPoint To, std::size_t I = the_only>
+  [[nodiscard]] auto average_as() const {
+    return self().template averager<I>().template average_as<To>();
+  }
+  /// The average of block i of a parameter set, in its own shape.
+  template <std::size_t I = the_only>
+  [[nodiscard]] auto average_block(std::size_t i) const {
+    return self().template averager<I>().average_block(i);
+  }
+  template <std::size_t I = the_only>
+  [[nodiscard]] bool has_average() const noexcept {
+    return self().template averager<I>().has_average();
+  }
+  template <std::size_t I = the_only, ReadableParameters P>
+  [[nodiscard]] auto average_or(const P& params) const {
+    return self().template averager<I>().average_or(params);
+  }
+  template <std::size_t I = the_only>
+  Eigen::VectorXd average_or(detail::NotReadable, const auto&...) const;
+  template <std::size_t I = the_only, Parameters P>
+  void copy_average_to(P&& params) const {
+    self().template averager<I>().copy_average_to(params);
+  }
+  template <std::size_t I = the_only>
+  void copy_average_to(detail::NotWritable, const auto&...) const;
+  template <std::size_t I = the_only, Parameters P>
+  [[nodiscard]] auto swap_in(P&& params) {
+    self().require_not_swapped();
+    return self().template averager<I>().swap_in(params);
+  }
+  template <std::size_t I = the_only>
+  SwapGuard<double> swap_in(detail::NotWritable, const auto&...);
+  template <std::size_t I = the_only, class Get, class Set>
+    requires detail::Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>>
+  [[nodiscard]] auto swap_in(Get get, Set set) {
+    self().require_not_swapped();
+    return self().template averager<I>().swap_in(std::move(get), std::move(set));
+  }
+
+ private:
+  [[nodiscard]] Derived& self() noexcept { return static_cast<Derived&>(*this); }
+  [[nodiscard]] const Derived& self() const noexcept { return static_cast<const Derived&>(*this); }
+};
+
+/// The rate of the next step of the innermost layer; 1 where it has none.
+template <class Layer>
+[[nodiscard]] double learning_rate_of(const Layer& layer) {
+  if constexpr (requires { layer.learning_rate(); }) {
+    return layer.learning_rate();
+  } else if constexpr (requires { layer.optimizer(); }) {
+    return learning_rate_of(layer.optimizer());
+  } else {
+    return 1;
+  }
+}
+
 }  // namespace detail
 
 /// An optimizer with one or more averages of the weights it trains, kept apart from them.
@@ -73,7 +141,8 @@ struct InOrder {
 /// with step(params) or step(), or callable as (params) or (), by opt.step(params). Training is bit for bit what it is
 /// without the averages. An Averaged is an optimizer itself, so it nests. With no averager named it keeps an Ema<>.
 template <class Optimizer, class... Averagers>
-class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
+class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer>,
+                 public detail::ReadsAverages<Averaged<Optimizer, Averagers...>> {
   using Fitted = std::conditional_t<sizeof...(Averagers) == 0, std::tuple<detail::fitted_t<Ema<>, Optimizer>>,
                                     std::tuple<detail::fitted_t<Averagers, Optimizer>...>>;
   static constexpr bool averagers_are = (AveragerLike<Averagers> && ...);  // of a concept GCC would list the parts
@@ -102,12 +171,13 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
       return detail::advance_folding(this->optimizer_, step, with_own, around...);
     };
     const auto begin_and_advance = [&](auto&... each) {
+      (tell_rate(each), ...);
       return detail::InOrder{with_folds, each.begin_fold(step.view())...}.outcome;
     };
     return std::apply(begin_and_advance, averagers_);
   }
 
-  /// As the averager offers it. One is meant where there is one; of several, its index must be named: average<1>().
+  /// The averager. One is meant where there is one; of several, its index must be named: averager<1>().
   ///@{
   template <std::size_t I = only>
   [[nodiscard]] auto& averager() noexcept {
@@ -116,49 +186,6 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   template <std::size_t I = only>
   [[nodiscard]] const auto& averager() const noexcept {
     return std::get<pick<I>()>(averagers_);
-  }
-  template <std::size_t I = only>
-  [[nodiscard]] const auto& average() const {
-    return averager<I>().average();
-  }
-  /// The average in another scalar, such as that of the weights, by value: average_as<float>().
-  template <FloatingPoint To, std::size_t I = only>
-  [[nodiscard]] auto average_as() const {
-    return averager<I>().template average_as<To>();
-  }
-  /// The average of block i of a parameter set, in its own shape.
-  template <std::size_t I = only>
-  [[nodiscard]] auto average_block(std::size_t i) const {
-    return averager<I>().average_block(i);
-  }
-  template <std::size_t I = only>
-  [[nodiscard]] bool has_average() const noexcept {
-    return averager<I>().has_average();
-  }
-  template <std::size_t I = only, ReadableParameters P>
-  [[nodiscard]] auto average_or(const P& params) const {
-    return averager<I>().average_or(params);
-  }
-  template <std::size_t I = only>
-  Eigen::VectorXd average_or(detail::NotReadable, const auto&...) const;
-  template <std::size_t I = only, Parameters P>
-  void copy_average_to(P&& params) const {
-    averager<I>().copy_average_to(params);
-  }
-  template <std::size_t I = only>
-  void copy_average_to(detail::NotWritable, const auto&...) const;
-  template <std::size_t I = only, Parameters P>
-  [[nodiscard]] auto swap_in(P&& params) {
-    require_not_swapped();
-    return averager<I>().swap_in(params);
-  }
-  template <std::size_t I = only>
-  SwapGuard<double> swap_in(detail::NotWritable, const auto&...);
-  template <std::size_t I = only, class Get, class Set>
-    requires detail::Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>>
-  [[nodiscard]] auto swap_in(Get get, Set set) {
-    require_not_swapped();
-    return averager<I>().swap_in(std::move(get), std::move(set));
   }
   ///@}
 
@@ -193,6 +220,11 @@ class Averaged : public Wrapper<Averaged<Optimizer, Averagers...>, Optimizer> {
   }
 
  private:
+  /// For an averager that weighs iterates by it.
+  template <class Averager>
+  void tell_rate(Averager& averager) const {
+    if constexpr (requires { averager.set_rate(1.0); }) averager.set_rate(detail::learning_rate_of(this->optimizer_));
+  }
   template <std::size_t I>
   static consteval std::size_t pick() {
     static_assert(I != only || n_averagers == 1,

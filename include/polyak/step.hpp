@@ -72,12 +72,34 @@ template <FloatingPoint Scalar>
 
 }  // namespace detail
 
+/// Where the weights of a step are before it, if not in the parameters: for a layer that keeps them apart.
+template <FloatingPoint Scalar>
+struct Origin {
+  const Scalar* weights;                         ///< flat; as many as there are parameters
+  double decay = 0;                              ///< how much of what the parameters hold is taken from them first
+  std::span<const BlockOptions> of_blocks = {};  ///< whose factors multiply the decay, unless it is empty
+
+  /// Puts the weights of a slice in the place of its parameters.
+  void put(const Slice<Scalar>& slice) const noexcept {
+    using T = lanes::compute_t<Scalar>;
+    double factor = decay;
+    if (!of_blocks.empty())
+      factor *= of_blocks[slice.block].learning_rate_factor * of_blocks[slice.block].weight_decay_factor;
+    if (factor == 0) return lanes::copy(slice.params.data(), weights + slice.offset, slice.params.size());
+    lanes::for_each<lanes::width<Scalar>>(slice.params.size(), [to = slice.params.data(), from = weights + slice.offset,
+                                                                decays = static_cast<T>(-factor)](auto i) noexcept {
+      lanes::store(to, i, lanes::mul_add(decays, lanes::load<T>(to, i), lanes::load<T>(from, i)));
+    });
+  }
+};
+
 /// The blocks of one step with their weights and their gradient. With Filters, wrappers may have put another gradient
 /// in its place, which is still to go through filter().
 template <FloatingPoint Scalar, bool Filters = false>
 class StepView : public Layout {
  public:
   using scalar_type = Scalar;
+  static constexpr bool filters = Filters;  ///< or has an origin
 
   /// Of one block, or of a list of them, which must outlive it.
   ///@{
@@ -86,13 +108,15 @@ class StepView : public Layout {
   ///@}
   /// The step along another gradient, flat, or its own where that is null.
   template <bool FiltersBefore>
-  StepView(const StepView<Scalar, FiltersBefore>& step, const GradFilter& filter, const Scalar* gradient) noexcept
-      : Layout(step), list_(step.list_), filter_(filter), gradient_(gradient) {}
+  StepView(const StepView<Scalar, FiltersBefore>& step, const GradFilter& filter, const Scalar* gradient,
+           const Origin<Scalar>* origin) noexcept
+      : Layout(step), list_(step.list_), filter_(filter), gradient_(gradient), origin_(origin) {}
 
-  /// What the gradient still goes through, and where it is another than the caller's.
+  /// What the gradient still goes through, where it is another than the caller's, and where the weights are.
   ///@{
   [[nodiscard]] const GradFilter& filter() const noexcept { return filter_; }
   [[nodiscard]] const Scalar* gradient() const noexcept { return gradient_; }
+  [[nodiscard]] const Origin<Scalar>* origin() const noexcept { return origin_; }
   ///@}
 
   /// Calls f with every block that has a gradient as a Slice, in order, its gradient as the wrappers further out have
@@ -132,6 +156,7 @@ class StepView : public Layout {
   BlockList* list_;
   GradFilter filter_;
   const Scalar* gradient_ = nullptr;
+  const Origin<Scalar>* origin_ = nullptr;
 };
 
 namespace detail {
@@ -317,6 +342,22 @@ void fold_all(const View& view, const Folds&... folds) noexcept {
   });
 }
 
+/// A part of a block that has a gradient.
+template <class Part, class WithKernel, class... Folds>
+void move_and_fold_part(const Part& part, const WithKernel& with_kernel, const Folds&... folds) noexcept {
+  using Alone = MoveAlone<typename decltype(part.params)::element_type>;
+  if (((by(folds) == FoldBy::nothing) && ...)) return with_kernel(part, Alone{part.params});
+  if constexpr ((FoldsByCoordinate<Folds> && ...)) {
+    if (((by(folds) == FoldBy::coordinate) && ...)) {
+      return with_kernel(part, [&](const auto& move) { move_then_fold(part.params, move, folds.at(part.offset)...); });
+    }
+  }
+  for_each_slice(part, [&](const auto& slice) {
+    with_kernel(slice, Alone{slice.params});
+    (after(folds, slice), ...);
+  });
+}
+
 }  // namespace detail
 
 /// One leaf: a step by coordinates. with_kernel(slice, f) hands f the function of i that moves coordinate i of the
@@ -330,19 +371,15 @@ template <class View, class WithKernel, class... Folds>
     if (!part.grad) [[unlikely]] {
       return detail::for_each_slice(part, [&](const auto& slice) { (detail::after(folds, slice), ...); });
     }
-    if (((detail::by(folds) == FoldBy::nothing) && ...)) {
-      return with_kernel(part, detail::MoveAlone<typename View::scalar_type>{part.params});
-    }
-    if constexpr ((FoldsByCoordinate<Folds> && ...)) {
-      if (((detail::by(folds) == FoldBy::coordinate) && ...)) {
-        return with_kernel(
-            part, [&](const auto& move) { detail::move_then_fold(part.params, move, folds.at(part.offset)...); });
+    if constexpr (View::filters) {
+      if (view.origin()) {
+        return detail::for_each_slice(part, [&](const auto& slice) {
+          view.origin()->put({slice.block, slice.offset, slice.params, nullptr});
+          detail::move_and_fold_part(slice, with_kernel, folds...);
+        });
       }
     }
-    detail::for_each_slice(part, [&](const auto& slice) {
-      with_kernel(slice, detail::MoveAlone<typename View::scalar_type>{slice.params});
-      (detail::after(folds, slice), ...);
-    });
+    detail::move_and_fold_part(part, with_kernel, folds...);
   });
   return {.taken = true, .folds = sizeof...(folds)};
 }
@@ -434,13 +471,19 @@ class Step : public View {
   /// The step with its gradient put through a filter.
   [[nodiscard]] auto filtered(const GradFilter& next) const noexcept {
     const GradFilter& before = this->filter();
-    return changed({before.scale * next.scale, (std::min)(before.limit * next.scale, next.limit)}, this->gradient());
+    return changed({before.scale * next.scale, (std::min)(before.limit * next.scale, next.limit)}, this->gradient(),
+                   this->origin());
   }
   /// The step along another gradient, flat and final, which must stay until the step is taken.
-  [[nodiscard]] auto along(const scalar_type* gradient) const noexcept { return changed({}, gradient); }
+  [[nodiscard]] auto along(const scalar_type* gradient) const noexcept { return changed({}, gradient, this->origin()); }
+  /// The step from other weights than those that the parameters hold, which are overwritten before the gradient is
+  /// read: its own, where that is null, must lie elsewhere.
+  [[nodiscard]] auto from(const Origin<scalar_type>& origin, const scalar_type* gradient) const noexcept {
+    return changed(this->filter(), gradient, &origin);
+  }
   /// The same as a step of its own, with the weight of one sample: what is made of several gradients, or of a flush.
   [[nodiscard]] auto anew(const scalar_type* gradient) const noexcept {
-    const Changed view(*this, {}, gradient);
+    const Changed view(*this, {}, gradient, this->origin());
     return Step<Changed, P, P>(view, first_, params_, params_, who_);
   }
 
@@ -469,6 +512,31 @@ class Step : public View {
     }
   }
 
+  /// Takes the step whole from the origin of its weights. Where it is not taken, the parameters hold what they held.
+  template <class F>
+  bool take_from_origin(const F& take) const {
+    std::vector<scalar_type> held(this->size());
+    this->for_each_unfiltered([&](const auto& slice) {
+      lanes::copy(held.data() + slice.offset, slice.params.data(), slice.params.size());
+      if (slice.grad) this->origin()->put(slice);
+    });
+    const auto put_back = [&] {
+      look_again();
+      this->for_each_unfiltered([&](const auto& slice) {
+        lanes::copy(slice.params.data(), held.data() + slice.offset, slice.params.size());
+      });
+    };
+    bool taken = false;
+    try {
+      taken = take();
+    } catch (...) {
+      put_back();
+      throw;
+    }
+    if (!taken) put_back();
+    return taken;
+  }
+
   /// Looks again at parameters that an optimizer has moved as a whole, and that may lie elsewhere now. Throws
   /// std::logic_error if their number has changed.
   void look_again() const {
@@ -484,8 +552,9 @@ class Step : public View {
  private:
   using Changed = StepView<scalar_type, true>;
 
-  [[nodiscard]] auto changed(const GradFilter& filter, const scalar_type* gradient) const noexcept {
-    const Changed view(*this, filter, gradient);
+  [[nodiscard]] auto changed(const GradFilter& filter, const scalar_type* gradient,
+                             const Origin<scalar_type>* origin) const noexcept {
+    const Changed view(*this, filter, gradient, origin);
     return Step<Changed, P, G>(view, first_, params_, grad_, who_);
   }
   template <class F>
@@ -561,8 +630,10 @@ bool call(Optimizer& optimizer, P& params, const G&... grad) {
 /// The other leaf: an optimizer that takes its steps whole, of the user's own.
 template <class Optimizer, class Step, class... Folds>
 Outcome advance_whole(Optimizer& optimizer, const Step& step, const Folds&... folds) {
-  const bool taken =
-      step.whole([&optimizer](auto& params, const auto&... grad) { return call(optimizer, params, grad...); });
+  const auto take = [&] {
+    return step.whole([&optimizer](auto& params, const auto&... grad) { return call(optimizer, params, grad...); });
+  };
+  const bool taken = step.origin() ? step.take_from_origin(take) : take();
   if constexpr (sizeof...(Folds) > 0) {
     step.look_again();
     if (taken) fold_all(step.view(), folds...);
@@ -626,6 +697,18 @@ Outcome advance_folding(Optimizer& optimizer, const Step& step, const Own& own, 
     return outcome;
   };
   return own(with_own);
+}
+
+/// The options of blocks of the innermost layer, the optimizer; none where it has none.
+template <class Layer>
+[[nodiscard]] std::span<const BlockOptions> block_options(const Layer& layer) noexcept {
+  if constexpr (requires { layer.optimizer(); }) {
+    return block_options(layer.optimizer());
+  } else if constexpr (requires { FrozenBlocks(&layer.options().blocks); }) {
+    return layer.options().blocks;
+  } else {
+    return {};
+  }
 }
 
 /// By the options of the innermost layer, the optimizer.

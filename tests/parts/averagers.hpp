@@ -6,6 +6,7 @@
 #include <polyak/averagers/lawa.hpp>
 #include <polyak/averagers/polynomial_average.hpp>
 #include <polyak/averagers/power_ema.hpp>
+#include <polyak/averagers/rate_weighted_average.hpp>
 #include <polyak/averagers/swa.hpp>
 #include <polyak/averagers/tail_average.hpp>
 
@@ -107,7 +108,18 @@ struct Lawa {
   }
 };
 
-inline constexpr std::tuple<Ema, TailAverage, Swa, PolynomialAverage, PowerEma, AnytimeTailAverage, GainAverage, Lawa>
+struct RateWeightedAverage {
+  template <class Shadow>
+  using type = polyak::RateWeightedAverage<Shadow>;
+  using Options = RateWeightedAverageOptions;
+  static constexpr const char* name = "RateWeightedAverage";
+  static constexpr auto options = with_cadence<Options>(number<&Options::rate_power>("rate_power", nonnegative),
+                                                        number<&Options::step_power>("step_power", nonnegative));
+  static std::vector<Options> variants() { return {{}, {.rate_power = 1, .step_power = 2, .start = 2, .every = 2}}; }
+};
+
+inline constexpr std::tuple<Ema, TailAverage, Swa, PolynomialAverage, PowerEma, AnytimeTailAverage, GainAverage, Lawa,
+                            RateWeightedAverage>
     averagers;
 
 /// Calls check(name, averager) with every variant of every averager with this shadow.

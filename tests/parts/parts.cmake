@@ -8,7 +8,7 @@ cmake_minimum_required(VERSION 3.24)
 set(no_parts
     Hyperparameter Decay  # a number or a schedule: schedules and decays are tried inside them
     Average Averager default_shadow Cadence GainSequence Compensated  # what averagers are made of
-    UniformGain EmaGain PolynomialGain PowerGain AnytimeGain CallableGain  # each the gain of an averager that has a row
+    UniformGain EmaGain PolynomialGain PowerGain AnytimeGain CallableGain RateWeightedGain  # each the gain of an averager that has a row
     Wrapper  # what wrappers are made of
     Guarded)  # wraps an averager, and its own tests are about where it behaves otherwise
 

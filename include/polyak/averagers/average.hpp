@@ -177,6 +177,11 @@ class Average {
     return guard;
   }
 
+  /// The average as far as it has been folded, without a residue; null where there is none. For what folds behind it.
+  [[nodiscard]] const shadow_type* while_folded() const noexcept {
+    return shadow_.size() > 0 ? shadow_.data() : nullptr;
+  }
+
   /// Throws std::logic_error while the average stands in the place of the weights.
   void require_not_swapped() const {
     if (swapped_.get()) detail::throw_bad_order(name_, "the average is swapped in; restore the trained weights first");

@@ -79,6 +79,13 @@ class Averager : public Average<Averager<Gain, Shadow>, Shadow> {
   [[nodiscard]] double mean_age() const noexcept { return gains_.mean_age(); }
   [[nodiscard]] double start_mass() const noexcept { return gains_.start_mass(); }
 
+  /// Of the next step, for a gain that depends on it; an Averaged says it in each.
+  void set_rate(double rate) noexcept
+    requires requires(GainSequence<Gain>& gains) { gains.set_rate(rate); }
+  {
+    gains_.set_rate(rate);
+  }
+
   /// Back to the state after construction; frees the shadow.
   void reset() { *this = Averager(options()); }
 

@@ -102,6 +102,13 @@ class GainSequence {
     return checked_gain(1, state) != 1;
   }
 
+  /// The learning rate of the next step, for a gain that depends on it.
+  void set_rate(double rate) noexcept
+    requires requires(Gain& gain) { gain.rate = rate; }
+  {
+    gain_.rate = rate;
+  }
+
   /// Back to the state after construction.
   void reset() { *this = GainSequence(std::move(gain_.options)); }
 

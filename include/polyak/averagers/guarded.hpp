@@ -97,10 +97,16 @@ class Guarded : private Averager {
 
   /// What the averager tells of itself; nothing by which its average moves without the guard.
   using Averager::average, Averager::average_as, Averager::average_block, Averager::average_or,
-      Averager::copy_average_to, Averager::swap_in;
+      Averager::copy_average_to, Averager::swap_in, Averager::while_folded;
   using Averager::count, Averager::effective_sample_size, Averager::mean_age, Averager::start_mass, Averager::steps;
   using Averager::has_average, Averager::in_use, Averager::options, Averager::require_not_swapped;
 
+  /// As of the averager inside.
+  void set_rate(double rate) noexcept
+    requires requires(Averager& averager) { averager.set_rate(rate); }
+  {
+    Averager::set_rate(rate);
+  }
   /// As constructed.
   [[nodiscard]] const GuardedOptions& guard() const noexcept { return options_; }
   /// Folds that were left out.

@@ -252,6 +252,7 @@ class SparseLinear : public LagGains<Averager> {
     const auto row = nonzeros_of(x, features(), Rule::name);
     const double rate = learning_rate();
     check_rate(rate);
+    if constexpr (requires { this->gains_.set_rate(rate); }) this->gains_.set_rate(rate);
     const auto next = this->gains_.next();
     const Options& o = rule_.options;
     const bool small = guards() && all_below<small_exponent>(row.values);
