@@ -71,6 +71,26 @@ auto as_parameters(const Tensor& tensor) { return std::span(tensor.data_ptr(), t
 }  // namespace their
 // [/tensor]
 
+namespace my {
+struct Layer {
+  MatrixXf W;
+  VectorXf b;
+};
+}  // namespace my
+// [layers]
+namespace my {
+/// The blocks of all layers in one set, each in its shape.
+auto as_parameters(std::vector<Layer>& net) {
+  std::vector<Eigen::Map<MatrixXf>> blocks;
+  for (Layer& layer : net) {
+    blocks.emplace_back(layer.W.data(), layer.W.rows(), layer.W.cols());
+    blocks.emplace_back(layer.b.data(), layer.b.size(), 1);
+  }
+  return blocks;
+}
+}  // namespace my
+// [/layers]
+
 namespace {
 
 // [loop]
@@ -124,6 +144,22 @@ TEST_CASE("an average is added to a loop over tensors of another framework") {
   CHECK(ema.average() == VectorXd::Constant(8, 2));
   CHECK(loss_of_the_average(net, ema) == 2);
   CHECK(net.loss() == 3);
+}
+
+TEST_CASE("a vector of layers is averaged, stepped and swapped as a set") {
+  std::vector<my::Layer> net{{MatrixXf::Ones(3, 2), VectorXf::Zero(3)}, {MatrixXf::Ones(1, 3), VectorXf::Zero(1)}};
+  const std::vector<my::Layer> start = net;
+  std::vector<my::Layer> gradient = net;
+  polyak::Averaged opt{polyak::Sgd<float>{{.learning_rate = 0.5}}, polyak::TailAverage{}};
+  opt.step(net, gradient);
+  opt.step(net, gradient);
+  CHECK(opt.average_block(2) == MatrixXf::Constant(1, 3, 0.25F).cast<double>());
+  {
+    const auto guard = opt.swap_in(net);
+    CHECK(net[0].W == MatrixXf::Constant(3, 2, 0.25F));
+  }
+  CHECK(net[0].W == MatrixXf::Zero(3, 2));
+  CHECK(net[1].b == start[1].b);
 }
 
 TEST_CASE("an average follows weights that a load has moved in memory") {
