@@ -271,3 +271,21 @@ TEST_CASE("views are sets, also as temporaries") {
   CHECK(named.at("b")[0] == tail.average()[0]);
 }
 #endif
+
+template <class T>
+concept IsUpdatedBy = requires(TailAverage<>& average, T& params) { average.update(params); };
+
+TEST_CASE("what cannot be read as const is no set of parameters, and a setter takes what the getter gives") {
+  std::list<VectorXd> list{VectorXd::Ones(3), VectorXd::Ones(2)};
+#if !defined(__clang__) || __clang_major__ >= 16
+  auto all = list | std::views::all;
+  auto rest = list | std::views::drop(1);  // finds its beginning when it is asked for it
+  STATIC_REQUIRE(IsUpdatedBy<decltype(all)>);
+  STATIC_REQUIRE_FALSE(IsUpdatedBy<decltype(rest)>);
+#endif
+  const auto get = [&] { return list.front(); };
+  const auto set = [&](const VectorXd& x) { list.front() = x; };
+  const auto other = [](int) {};
+  STATIC_REQUIRE(SwapsIn<TailAverage<>, decltype(get), decltype(set)>);
+  STATIC_REQUIRE_FALSE(SwapsIn<TailAverage<>, decltype(get), decltype(other)>);
+}

@@ -466,6 +466,19 @@ TEST_CASE("one average at a time is swapped in, also of averagers alone") {
   const auto again = ema.swap_in(theta);
 }
 
+TEST_CASE("a second average is refused on a vector whose memory has moved since the first was swapped in") {
+  std::vector<float> weights{1, 2, 3};
+  TailAverage first, second;
+  first.update(std::vector<float>{10, 10, 10});
+  second.update(std::vector<float>{20, 20, 20});
+  {
+    const auto guard = first.swap_in(weights);
+    weights.reserve(1000);
+    CHECK_THROWS_AS(second.swap_in(weights), std::logic_error);
+  }
+  CHECK(weights == std::vector<float>{1, 2, 3});
+}
+
 TEST_CASE("an average is swapped in for weights that are got and set by value") {
   class Net {
    public:
@@ -483,8 +496,10 @@ TEST_CASE("an average is swapped in for weights that are got and set by value") 
   const auto set = [&](const auto& weights) { net.set(weights); };
   const std::vector<std::vector<float>> first{{1, 2}, {3}}, last{{5, 6}, {7}}, mean{{3, 4}, {5}};
   Averaged opt{[](auto& weights, const auto&) { weights = {{5, 6}, {7}}; }, TailAverage{}};
+  net.fails = true;  // nothing is set where there is nothing to set
   CHECK(error_of([&] { auto guard = opt.swap_in(get, set); }) ==
         "logic_error: polyak::TailAverage: there is no average before the first fold, due at step 1, got 0 steps");
+  net.fails = false;
   CHECK(net.get() == first);
   opt.averager().update(net.get());
   auto weights = net.get();

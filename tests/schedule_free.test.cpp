@@ -174,6 +174,13 @@ TEST_CASE("frozen blocks stay, whatever their gradient; they go on from where th
   const VectorXd ga = a;
   opt.step(ParameterSet{a, b}, ParameterSet{ga, b});
   CHECK(opt.iterate()[0] == 0.25);  // 1 − ½ (1 + ½ · 1)
+  opt.optimizer().set_frozen(0, true);
+  a.setConstant(8);  // a layer that was loaded
+  opt.step(ParameterSet{a, b}, ParameterSet{nan, b});
+  opt.optimizer().set_frozen(0, false);
+  const VectorXd none = VectorXd::Zero(2);
+  opt.step(ParameterSet{a, b}, ParameterSet{none, b});
+  CHECK(opt.iterate()[0] == 6);  // 8 − ½ · ½ · 8
 }
 
 TEST_CASE(

@@ -105,7 +105,7 @@ class ReadsAverages {
   template <std::size_t I = the_only>
   SwapGuard<double> swap_in(detail::NotWritable, const auto&...);
   template <std::size_t I = the_only, class Get, class Set>
-    requires detail::Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>>
+    requires GetAndSet<Get, Set>
   [[nodiscard]] auto swap_in(Get get, Set set) {
     self().require_not_swapped();
     return self().template averager<I>().swap_in(std::move(get), std::move(set));

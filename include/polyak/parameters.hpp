@@ -235,11 +235,12 @@ namespace detail {
 template <class Element, std::size_t N>
 inline constexpr bool is_parameter_set<ParameterSet<Element, N>> = true;
 
-/// What comes out of a range must not vanish with the iterator.
+/// What comes out of a range must not vanish with the iterator. A view that changes when it is read is none.
 template <class T>
-concept KnownBlocks = is_parameter_set<std::remove_cvref_t<T>> ||
-                      (!EigenDense<T> && std::ranges::forward_range<T> && Scalars<std::ranges::range_reference_t<T>> &&
-                       OutlivesCall<std::ranges::range_reference_t<T>>);
+concept KnownBlocks =
+    is_parameter_set<std::remove_cvref_t<T>> ||
+    (!EigenDense<T> && std::ranges::forward_range<T> && std::ranges::forward_range<const std::remove_reference_t<T>> &&
+     Scalars<std::ranges::range_reference_t<T>> && OutlivesCall<std::ranges::range_reference_t<T>>);
 
 /// A set that may be a temporary, since its blocks lie elsewhere: a view that can be copied, or a container of views or
 /// pointers.
@@ -437,6 +438,11 @@ concept OwnsScalars = ScalarsInMemory<T> && !OutlivesCall<T>;
 template <class T>
 concept Owns = OwnsScalars<T> || (KnownBlocks<T&> && !is_parameter_set<T> && !std::ranges::view<T> &&
                                   OwnsScalars<std::remove_cvref_t<std::ranges::range_reference_t<T&>>>);
+
+/// A getter of weights by value, and a setter that takes them.
+template <class Get, class Set>
+concept GetAndSet = Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>> &&
+                    std::invocable<Set&, const std::remove_cvref_t<std::invoke_result_t<Get&>>&>;
 
 }  // namespace detail
 }  // namespace polyak

@@ -112,10 +112,13 @@ class ScheduleFree : public detail::StatefulWrapper<ScheduleFree<Optimizer, Aver
   using Shadow = typename Fitted::shadow_type;
   using T = std::common_type_t<lanes::compute_t<Scalar>, lanes::compute_t<Shadow>>;
 
-  /// Before the first step z is made what the parameters are.
+  /// Before the first step z is made what the parameters are, and in a frozen block before each.
   template <bool Filters>
   void begin(const StepView<Scalar, Filters>& view) {
-    if (steps_ > 0) return layout_.check(view, name);
+    if (steps_ > 0) {
+      layout_.check(view, name);
+      return detail::copy_frozen(view, iterate_.data());
+    }
     layout_.remember(view);
     iterate_.resize(static_cast<Eigen::Index>(view.size()));
     detail::for_each_part(view, [z = iterate_.data()](const auto& part) {

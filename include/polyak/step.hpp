@@ -293,6 +293,14 @@ void after(const Fold& fold, const Slice& slice) noexcept {
   }
 }
 
+/// Copies the weights of frozen blocks, which nothing but the user moves.
+template <FloatingPoint Scalar, bool Filters, class To>
+void copy_frozen(const StepView<Scalar, Filters>& view, To* to) noexcept {
+  view.for_each_unfiltered([to](const auto& slice) {
+    if (!slice.grad) lanes::copy(to + slice.offset, slice.params.data(), slice.params.size());
+  });
+}
+
 /// Calls f with a view of parameters that are only read; `list` keeps the blocks of a set.
 template <ReadableParameters P, class F>
 void read(BlockList& list, const P& params, std::string_view who, const F& f) {

@@ -867,3 +867,10 @@ TEST_CASE("whether numbers are tame is told by their bits, at any length") {
   CHECK_FALSE(one(0.0L, std::numeric_limits<long double>::max()));
   CHECK_FALSE(one(0.0L, std::numeric_limits<long double>::quiet_NaN()));
 }
+
+TEST_CASE("where all folds were left out, that is why there is no average") {
+  Guarded ema{Ema{}};
+  for (int t = 0; t < 5; ++t) ema.update(VectorXd::Constant(1, not_a_number).eval());
+  CHECK(error_of([&] { static_cast<void>(ema.average()); }) ==
+        "logic_error: polyak::Ema: there is no average: all folds of 5 steps were left out");
+}

@@ -174,10 +174,12 @@ TEST_CASE("a block is frozen, and let go, while training") {
   opt.step(theta, gradient);
   CHECK(theta[1] == constant(1, -0.1 - 0.1 * 1.5));  // its velocity is that of the first step
   CHECK(error_of([&] { sgd.set_frozen(2, true); }) ==
-        "invalid_argument: polyak::Sgd: a block to freeze must be below the number of blocks with options, 2, got 2");
+        "invalid_argument: polyak::Sgd: a block to freeze must be below the number of blocks with options (.blocks), "
+        "2, got 2");
   Sgd none;
   CHECK(error_of([&] { none.set_frozen(0, true); }) ==
-        "invalid_argument: polyak::Sgd: a block to freeze must be below the number of blocks with options, 0, got 0");
+        "invalid_argument: polyak::Sgd: a block to freeze must be below the number of blocks with options (.blocks), "
+        "0, got 0");
 }
 
 TEST_CASE("parameters that are one block can be frozen too") {

@@ -182,3 +182,17 @@ TEST_CASE("Lookahead refuses an optimizer that changes the number of weights") {
   CHECK(error_of([&] { lookahead.step(theta, gradient); }) ==
         "logic_error: polyak::Lookahead: the optimizer changed the number of parameters");
 }
+
+TEST_CASE("slow weights of a frozen block are what its weights are") {
+  VectorXd frozen = VectorXd::Zero(1), other = VectorXd::Zero(1);
+  const VectorXd none = VectorXd::Zero(1);
+  Lookahead lookahead{Sgd{{.blocks = {{.frozen = true}, {}}}}, {.every = 2}};
+  lookahead.step(ParameterSet{frozen, other}, ParameterSet{none, none});
+  frozen[0] = 100;  // a statistic, or a layer that was loaded
+  lookahead.step(ParameterSet{frozen, other}, ParameterSet{none, none});
+  frozen[0] = 200;
+  lookahead.step(ParameterSet{frozen, other}, ParameterSet{none, none});
+  lookahead.optimizer().set_frozen(0, false);
+  for (int t = 0; t < 4; ++t) lookahead.step(ParameterSet{frozen, other}, ParameterSet{none, none});
+  CHECK(frozen[0] == 200);
+}

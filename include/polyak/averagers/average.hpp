@@ -160,14 +160,16 @@ class Average {
   SwapGuard<shadow_type> swap_in(detail::NotWritable, const auto&...);
   /// The same for weights that are got and set by value, as auto guard = swap_in(get, set): get() returns them in
   /// a vector, a matrix or a container of such, and set(weights) takes them, now and from the guard. Where it throws
-  /// now, nothing is swapped in. O(n), two copies.
+  /// now, nothing is swapped in. No other average is kept from such weights: guards go in reverse order. O(n), two
+  /// copies.
   template <class Get, class Set>
-    requires detail::Owns<std::remove_cvref_t<std::invoke_result_t<Get&>>>
+    requires detail::GetAndSet<Get, Set>
   [[nodiscard]] auto swap_in(Get get, Set set) {
     require_not_swapped();
-    auto average = get();
-    SetGuard guard(average, set, swapped_);
+    auto trained = get();
+    auto average = trained;
     copy_average_to(average);
+    SetGuard guard(std::move(trained), set, swapped_);
     try {
       set(std::as_const(average));
     } catch (...) {

@@ -30,11 +30,13 @@ template <class Options>
   }
 }
 
-/// After so many steps.
+/// After so many steps; where a fold was due by then, it was left out.
 [[noreturn, gnu::cold, gnu::noinline]] inline void throw_no_average(std::string_view who, Cadence cadence,
                                                                     std::uint64_t steps) {
-  throw_bad_order(who, "there is no average before the first fold, due at step " + std::to_string(cadence.first()) +
-                           ", got " + std::to_string(steps) + " steps");
+  const std::string first = std::to_string(cadence.first()), got = std::to_string(steps) + " steps";
+  throw_bad_order(who, steps < cadence.first()
+                           ? "there is no average before the first fold, due at step " + first + ", got " + got
+                           : "there is no average: all folds of " + got + " were left out");
 }
 
 /// How many steps an averager has seen, how many of them it folded, and which is to fold next.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string_view>
@@ -31,7 +30,7 @@ struct RateWeightedGain {
   using Options = RateWeightedAverageOptions;
   struct State {
     double largest = 0;  ///< rate so far
-    double sum = 0;      ///< of the weights
+    double sum = 0;      ///< of the weights, that of such a rate being k^r: so any constant rate gives the same bits
 
     template <class Archive>
     void serialize(Archive& archive, unsigned int) {
@@ -45,11 +44,14 @@ struct RateWeightedGain {
   double rate = 1;  ///< of the step
 
   [[nodiscard]] double operator()(std::uint64_t k, State& state) const noexcept {
-    state.largest = (std::max)(state.largest, rate);
-    const double weight =
-        std::pow(static_cast<double>(k), options.step_power) * std::pow(state.largest, options.rate_power);
+    if (rate > state.largest) {
+      state.sum *= std::pow(state.largest / rate, options.rate_power);
+      state.largest = rate;
+    }
+    const bool counts = state.largest > 0 || options.rate_power == 0;
+    const double weight = counts ? std::pow(static_cast<double>(k), options.step_power) : 0;
     state.sum += weight;
-    return weight == state.sum ? (weight > 0 ? 1 : 0) : weight / state.sum;
+    return counts ? weight / state.sum : 0;
   }
 };
 

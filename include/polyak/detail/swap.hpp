@@ -86,7 +86,8 @@ class [[nodiscard]] SwapGuard {
 
     const Lock lock;
     for (const Swap* each = first_; each; each = each->next) {
-      if (!overlap(swap_->blocks, each->blocks)) continue;
+      const bool one_holder = holder && each->holder == holder;  // whose weights may have moved since
+      if (!one_holder && !overlap(swap_->blocks, each->blocks)) continue;
       detail::throw_bad_order(who, "another average is swapped in on these weights; restore the trained weights first");
     }
     swap_->next = std::exchange(first_, swap_.get());

@@ -126,8 +126,8 @@ class Coordinatewise : public OptimizerLayer<Coordinatewise<Rule>> {
   void set_frozen(std::size_t i, bool frozen) {
     auto& blocks = rule_.options.blocks;
     if (i >= blocks.size()) {
-      throw_bad_size(Rule::name, "a block to freeze must be below the number of blocks with options,", blocks.size(),
-                     i);
+      throw_bad_size(Rule::name, "a block to freeze must be below the number of blocks with options (.blocks),",
+                     blocks.size(), i);
     }
     blocks[i].frozen = frozen;
     settings_.frozen_is_set = true;

@@ -64,10 +64,13 @@ class Lookahead : public detail::StatefulWrapper<Lookahead<Optimizer, Scalar>, O
  private:
   using T = lanes::compute_t<Scalar>;
 
-  /// Before the first step the slow weights are made those of the parameters.
+  /// Before the first step the slow weights are made those of the parameters, and those of a frozen block before each.
   template <bool Filters>
   void begin(const StepView<Scalar, Filters>& view) {
-    if (steps_ > 0) return layout_.check(view, name);
+    if (steps_ > 0) {
+      layout_.check(view, name);
+      return detail::copy_frozen(view, slow_.data());
+    }
     layout_.remember(view);
     slow_.resize(static_cast<Eigen::Index>(view.size()));
     detail::for_each_part(view, [slow = slow_.data()](const auto& part) {
