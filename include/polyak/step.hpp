@@ -528,38 +528,30 @@ class Step : public View {
       lanes::copy(held.data() + slice.offset, slice.params.data(), slice.params.size());
       if (slice.grad) this->origin()->put(slice);
     });
-    const auto put_back = [&] {
-      look_again();
-      this->for_each_unfiltered([&](const auto& slice) {
-        lanes::copy(slice.params.data(), held.data() + slice.offset, slice.params.size());
-      });
-    };
-    bool taken = false;
-    try {
-      taken = take();
-    } catch (...) {
-      put_back();
-      throw;
-    }
-    if (!taken) put_back();
-    return taken;
+    PutBack put_back{*this, held.data()};
+    put_back.taken = take();
+    return put_back.taken;
   }
 
   /// Looks again at parameters that an optimizer has moved as a whole, and that may lie elsewhere now. Throws
   /// std::logic_error if their number has changed.
   void look_again() const {
+    if (!look()) throw_bad_order(who_, "the optimizer changed the number of parameters");
+  }
+
+ private:
+  using Changed = StepView<scalar_type, true>;
+
+  /// False where their number has changed.
+  [[nodiscard]] bool look() const {
     std::size_t i = 0;
     bool same = true;
     for_each_block(params_, who_, [&](std::size_t, auto block) {
       same = same && i < this->blocks() && block.size() == this->shape(i).size();
       if (same) first_[i++].params = block.data();
     });
-    if (!same || i != this->blocks()) throw_bad_order(who_, "the optimizer changed the number of parameters");
+    return same && i == this->blocks();
   }
-
- private:
-  using Changed = StepView<scalar_type, true>;
-
   [[nodiscard]] auto changed(const GradFilter& filter, const scalar_type* gradient,
                              const Origin<scalar_type>* origin) const noexcept {
     const Changed view(*this, filter, gradient, origin);
@@ -569,6 +561,19 @@ class Step : public View {
   decltype(auto) with_flat(const scalar_type* gradient, const F& f) const {
     return with_shaped(params_, gradient, [&](const auto& shaped) -> decltype(auto) { return f(params_, shaped); });
   }
+
+  /// What the parameters held, unless the step was taken, where there are as many of them as before.
+  struct PutBack {
+    const Step& step;
+    const scalar_type* held;
+    bool taken = false;
+
+    ~PutBack() {
+      if (taken || !step.look()) return;
+      step.for_each_unfiltered(
+          [this](const auto& slice) { lanes::copy(slice.params.data(), held + slice.offset, slice.params.size()); });
+    }
+  };
 
   BlockRef* first_;
   P& params_;

@@ -170,12 +170,8 @@ class Average {
     auto average = trained;
     copy_average_to(average);
     SetGuard guard(std::move(trained), set, swapped_);
-    try {
-      set(std::as_const(average));
-    } catch (...) {
-      guard.release();
-      throw;
-    }
+    set(std::as_const(average));
+    guard.arm();
     return guard;
   }
 

@@ -173,23 +173,24 @@ template <class Weights, class Set>
 class [[nodiscard]] SetGuard {
  public:
   SetGuard(Weights trained, Set set, detail::SwapFlag& flag)
-      : swap_(new Swap{std::move(trained), std::move(set), detail::SwapFlag::Hold(flag)}) {}
+      : swap_(new Swap{std::move(trained), std::move(set), detail::SwapFlag::Hold(flag), false}) {}
   SetGuard(SetGuard&&) noexcept = default;
   SetGuard& operator=(SetGuard&&) = delete;
   ~SetGuard() { restore(); }
 
+  /// From now on there is something to put back.
+  void arm() noexcept { swap_->armed = true; }
   void restore() {
-    if (swap_) swap_->set(std::as_const(swap_->trained));
-    release();
+    if (swap_ && swap_->armed) swap_->set(std::as_const(swap_->trained));
+    swap_.reset();
   }
-  /// Puts nothing back.
-  void release() noexcept { swap_.reset(); }
 
  private:
   struct Swap {
     Weights trained;
     Set set;
     detail::SwapFlag::Hold hold;
+    bool armed;
   };
   std::unique_ptr<Swap> swap_;
 };
